@@ -1,0 +1,49 @@
+# `make book` builds the executed book in _build/html; `make test` runs every test. Each sets up all it needs in .venv.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# CPU wheels of torch where the package index serves CUDA builds: make book TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+JOBS ?= 2
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c binder/constraints.txt
+PIN = $(shell $(BIN)/python binder/sync.py --print $(1))
+
+.PHONY: book test setup tools sync lock lint clean
+
+book: setup
+	$(BIN)/python binder/stale.py
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@echo "The book is at _build/html/index.html"
+
+test: setup
+	@test -f _build/html/index.html || $(MAKE) book
+	binder/tools.sh chromium
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n $(JOBS)
+
+setup: tools .venv/.ready
+
+tools:
+	binder/tools.sh ffmpeg ffprobe
+
+.venv/.ready: pyproject.toml binder/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "CPython 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) $(call PIN,torch)
+	$(PIP) -e '.[datasets,book,test]'
+	$(PIP) --no-deps $(call PIN,no-deps)
+	@touch $@
+
+# Derive environment.yml, launch links, badges and install cells from pyproject.toml.
+sync: .venv/.ready
+	$(BIN)/python binder/sync.py
+
+# Freeze what is installed into the constraints that every set-up uses.
+lock: .venv/.ready
+	$(BIN)/python binder/sync.py --lock
+
+lint: setup
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf _build results

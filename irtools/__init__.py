@@ -1,0 +1,39 @@
+"""Interference (bleed) reduction in live multitrack recordings.
+
+Axes, everywhere: waveforms are ``(..., mics, samples)``, spectra ``(..., mics, freqs, frames)`` with a complex
+dtype. ``gains`` is the interference matrix Λ of the model X = ΛS, ``(mics, sources)``, in amplitude. Source n's
+close microphone is microphone n unless an ``assignment`` says otherwise, and an estimate or a reference of source
+n is that source *as heard at its own microphone*.
+"""
+
+from importlib import import_module
+
+from irtools._version import __version__
+
+_EXPORTS = {
+    "METHODS": "irtools.methods.registry",
+    "ConvergenceWarning": "irtools.methods.reduction",
+    "Multitrack": "irtools.multitrack.files",
+    "Reduction": "irtools.methods.reduction",
+    "Scene": "irtools.multitrack.mixing",
+    "Scores": "irtools.metrics",
+    "read_multitrack": "irtools.multitrack.files",
+    "reduce": "irtools.methods.registry",
+    "score": "irtools.metrics",
+    "simulate_linear": "irtools.multitrack.mixing",
+    "simulate_room": "irtools.multitrack.room",
+    "write_multitrack": "irtools.multitrack.files",
+}
+
+__all__ = ["__version__", *sorted(_EXPORTS)]
+
+
+def __getattr__(name):
+    # Imported on first use: `irtools --version` must not pay for torch.
+    if name in _EXPORTS:
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module 'irtools' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__
