@@ -1,0 +1,201 @@
+"""A simulated recording with the truth about it, the :class:`Scene`, and the quality of its untouched mics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from irtools.methods.reduction import check_assignment, check_mics
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A simulated recording together with the truth about it.
+
+    Attributes
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+        What the microphones record.
+    references : Tensor, shape (sources, samples)
+        Each source as heard at its own microphone (its own-mic image): what an estimate is scored against.
+    sources : Tensor, shape (sources, samples)
+        The dry sources that went in.
+    sample_rate : int or None
+        In Hz.
+    gains : Tensor, shape (mics, sources), or None
+        Interference matrix Λ in amplitude; None where the stage is convolutive.
+    assignment : tuple of int
+        Close microphone of each source; microphone n for source n by default.
+    names : tuple of str
+        One a source; ``source0``, ``source1``, ... by default.
+    details : dict
+        Plain types only, ready for ``json.dumps(..., allow_nan=False)``: a decibel value that is undefined or
+        infinite (silent source, no bleed at all) is None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Fields whose types, shapes, dtypes, devices or lengths contradict each other.
+
+    Examples
+    --------
+    >>> import torch
+    >>> stems = torch.eye(2)
+    >>> scene = Scene(mics=stems, references=stems, sources=stems)
+    >>> scene.n_mics, scene.n_sources, scene.samples, scene.names
+    (2, 2, 2, ('source0', 'source1'))
+    """
+
+    mics: Tensor
+    references: Tensor
+    sources: Tensor
+    sample_rate: int | None = None
+    gains: Tensor | None = None
+    assignment: tuple[int, ...] | None = None
+    names: tuple[str, ...] | None = None
+    details: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        check_mics(self.mics, self.sample_rate)
+        n_sources = len(check_mics(self.sources, name="sources"))
+        expected = (n_sources, self.samples)
+        for name in ("references", "sources"):
+            value = check_mics(getattr(self, name), name=name)
+            if tuple(value.shape) != expected:
+                raise ValueError(
+                    f"{name}: expected shape {expected} (sources, samples), got {tuple(value.shape)}"
+                )
+            if (value.dtype, value.device) != (self.mics.dtype, self.mics.device):
+                raise ValueError(
+                    f"{name}: expected {self.mics.dtype} on {self.mics.device} like mics, "
+                    f"got {value.dtype} on {value.device}"
+                )
+        if self.gains is not None:
+            check_gains(self.gains, self.n_mics, n_sources)
+        # A frozen dataclass is filled in once, here.
+        object.__setattr__(
+            self, "assignment", tuple(check_assignment(self.assignment, self.n_mics, n_sources))
+        )
+        object.__setattr__(self, "names", check_names(self.names, n_sources))
+
+    @property
+    def n_mics(self) -> int:
+        return self.mics.shape[0]
+
+    @property
+    def n_sources(self) -> int:
+        return self.sources.shape[0]
+
+    @property
+    def samples(self) -> int:
+        return self.mics.shape[1]
+
+
+def check_names(names, n_sources: int) -> tuple[str, ...]:
+    """Return source names as a tuple: distinct, non-empty, one a source.
+
+    Examples
+    --------
+    >>> check_names(None, 2)
+    ('source0', 'source1')
+    """
+    if names is None:
+        return tuple(f"source{n}" for n in range(n_sources))
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"names: expected a sequence of str, got {names!r}")
+    names = tuple(names)
+    if len(names) != n_sources:
+        raise ValueError(f"names: expected {n_sources} (one a source), got {len(names)}: {names}")
+    if len(set(names)) != n_sources or "" in names:
+        raise ValueError(f"names: expected distinct, non-empty names, got {names}")
+    return names
+
+
+def check_gains(gains, n_mics: int | None, n_sources: int) -> Tensor:
+    """Return Λ as a tensor after checking its shape and values.
+
+    Parameters
+    ----------
+    gains : Tensor or nested sequence, shape (mics, sources)
+    n_mics : int, optional
+        Any number of at least ``n_sources`` when None.
+    n_sources : int
+
+    Raises
+    ------
+    TypeError
+        Not real numbers.
+    ValueError
+        Another shape, or a non-finite gain.
+
+    Examples
+    --------
+    >>> check_gains([[1.0, 0.1], [0.2, 1.0]], None, 2).shape
+    torch.Size([2, 2])
+    """
+    gains = torch.as_tensor(gains)
+    if gains.dtype == torch.bool or gains.is_complex():
+        raise TypeError(f"gains: expected real numbers, got dtype {gains.dtype}")
+    rows = f"at least {n_sources}" if n_mics is None else n_mics
+    fits = gains.ndim == 2 and gains.shape[1] == n_sources
+    if not fits or (gains.shape[0] < n_sources if n_mics is None else gains.shape[0] != n_mics):
+        raise ValueError(
+            f"gains: expected shape ({rows} mics, {n_sources} sources), got {tuple(gains.shape)}"
+        )
+    if not torch.isfinite(gains).all():
+        raise ValueError(f"gains: expected finite values, got {gains.tolist()}")
+    return gains
+
+
+def input_quality(mics: Tensor, references: Tensor, assignment=None) -> dict:
+    """SDR and SI-SDR of the untouched close microphones, one value a source.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples)
+    references : Tensor, shape (sources, samples)
+        Own-mic images.
+    assignment : sequence of int, optional
+
+    Returns
+    -------
+    dict
+        ``input_sdr_db`` and ``input_si_sdr_db``, lists of float, None where undefined (silent source) or
+        infinite (nothing but the source).
+
+    Notes
+    -----
+    SDR = 10 log10(‖r‖² / ‖x - r‖²); SI-SDR the same with r replaced by its projection r⟨x, r⟩/‖r‖² [1]_.
+
+    References
+    ----------
+    .. [1] J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey, "SDR - half-baked or well done?", ICASSP, 2019.
+
+    Examples
+    --------
+    >>> input_quality(torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0, 0.0]]))["input_sdr_db"]
+    [6.020599913279624]
+    """
+    own_mics = check_assignment(assignment, mics.shape[0], references.shape[0])
+    sdr, si_sdr = [], []
+    for reference, mic in zip(references.double(), mics[own_mics].double(), strict=True):
+        power = reference.square().sum()
+        projection = reference * ((mic * reference).sum() / power)
+        sdr.append(finite_db(power / (mic - reference).square().sum()))
+        si_sdr.append(finite_db(projection.square().sum() / (mic - projection).square().sum()))
+    return {"input_sdr_db": sdr, "input_si_sdr_db": si_sdr}
+
+
+def finite_db(power_ratio) -> float | None:
+    """Return a power ratio in dB, None where that is not finite (so that it can be written as strict JSON).
+
+    Examples
+    --------
+    >>> finite_db(0.01), finite_db(0.0)
+    (-20.0, None)
+    """
+    ratio = float(power_ratio)
+    return 10 * math.log10(ratio) if 0 < ratio < math.inf else None
