@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -144,3 +145,27 @@ def check_assignment(assignment, n_mics: int, n_sources: int | None = None) -> l
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"assignment: expected each microphone once, got {chosen}")
     return chosen
+
+
+@dataclass(frozen=True)
+class Separator:
+    """A learned reduction, ready to be applied to a recording piece by piece.
+
+    Attributes
+    ----------
+    separate : callable
+        ``separate(mics, mixdown)`` maps a piece (mics, samples), with the piece of the mixdown (samples,) or None,
+        to (sources, samples).
+    align : int
+        Pieces other than the last must hold a multiple of this many samples.
+    gains, cost, n_iter, converged, details
+        As in :class:`Reduction`.
+    """
+
+    separate: Callable[[Tensor, Tensor | None], Tensor]
+    align: int = 1
+    gains: Tensor | None = None
+    cost: Tensor | None = None
+    n_iter: int = 0
+    converged: bool = True
+    details: dict = field(default_factory=dict)

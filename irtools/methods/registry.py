@@ -1,0 +1,87 @@
+"""Every method by name, and :func:`reduce`, which runs one of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from irtools.methods import alternating
+from irtools.methods.reduction import Reduction, check_mics
+
+METHODS = {"am": alternating.alternating_minimisation}
+
+# Methods that learn from a recording in pieces and then separate it piece by piece.
+LEARNERS = {"am": alternating.learn}
+
+
+def reduce(mics: Tensor, sample_rate: int, method: str = "am", *, device: str = "auto", **options) -> Reduction:
+    """Reduce the bleed in a multitrack recording.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    sample_rate : int
+        In Hz.
+    method : str
+        A key of :data:`METHODS`.
+    device : str
+        Where to compute: "auto" is a CUDA GPU if there is one, otherwise the input's device.
+    **options
+        Parameters of the method.
+
+    Returns
+    -------
+    Reduction
+        ``sources`` has the dtype, device and number of samples of ``mics``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Invalid input, an unknown method, device or option; nothing was computed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mics = torch.randn(3, 2000, generator=torch.Generator().manual_seed(0))
+    >>> reduce(mics, 44100, method="am", variant="notebook").sources.shape
+    torch.Size([3, 2000])
+    """
+    check_mics(mics, sample_rate)
+    function = find_method(method)
+    target = _device(device, mics)
+    start = time.perf_counter()
+    found = function(mics.to(target), sample_rate, **options)
+    return replace(
+        found,
+        sources=found.sources.to(mics),
+        gains=None if found.gains is None else found.gains.to(mics),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def find_method(name: str):
+    """The method of that name, or a ``ValueError`` that lists the names there are.
+
+    Examples
+    --------
+    >>> find_method("am").__name__
+    'alternating_minimisation'
+    """
+    if name not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(sorted(METHODS))}, got {name!r}")
+    return METHODS[name]
+
+
+def _device(device, mics):
+    if device == "auto":
+        return torch.device("cuda") if torch.cuda.is_available() else mics.device
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from error
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: {device!r} was asked for, but no CUDA device is available")
+    return wanted
