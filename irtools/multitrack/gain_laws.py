@@ -50,9 +50,7 @@ def law_parameters(law: str, **given) -> dict:
         raise ValueError(f"law: expected one of {', '.join(LAWS)}, got {law!r}")
     defaults = {name: p.default for name, p in inspect.signature(LAWS[law]).parameters.items()}
     if unknown := set(given) - set(defaults):
-        raise TypeError(
-            f"law {law!r} has the parameters {', '.join(defaults)}, got {', '.join(sorted(unknown))}"
-        )
+        raise TypeError(f"law {law!r} has the parameters {', '.join(defaults)}, got {', '.join(sorted(unknown))}")
     return {name: float(value) for name, value in {**defaults, **given}.items()}
 
 
@@ -99,14 +97,14 @@ def draw_gains(
     -----
     With a(n) the close microphone of source n, the own gain λ_{a(n),n} and all the other gains are:
 
-    ============  ==========================  ==========================  ======
-    law           own gain                    every other gain            source
-    ============  ==========================  ==========================  ======
-    constant      1                           ``level`` = 0.1             [2]_
-    uniform       1                           U(``low`` .01, ``high`` .5) [1]_
-    attenuated    U(``own_low`` .6, 1)        U(``low`` 0, ``high`` .4)   [2]_
-    decibel       1                           10^(``level_db`` -20 / 20)  [1]_
-    ============  ==========================  ==========================  ======
+    ==========  ===================================  ===============================  ======
+    law         own gain                             every other gain                 source
+    ==========  ===================================  ===============================  ======
+    constant    1                                    ``level`` = 0.1                  [2]_
+    uniform     1                                    U(``low`` 0.01, ``high`` 0.5)    [1]_
+    attenuated  U(``own_low`` 0.6, ``own_high`` 1)   U(``low`` 0, ``high`` 0.4)       [2]_
+    decibel     1                                    10^(``level_db`` / 20), -20 dB   [1]_
+    ==========  ===================================  ===============================  ======
 
     "uniform" is the training law of t-UNet, "decibel" that of the convolutional autoencoder, which adds the
     other stems of a track at -20 dB; read as a gain, as here, its default equals that of "constant". With
@@ -131,7 +129,8 @@ def draw_gains(
     if n_sources > n_mics or n_sources < 1:
         raise ValueError(f"n_sources: expected 1 to n_mics = {n_mics}, got {n_sources}")
     own_mics = check_assignment(assignment, n_mics, n_sources)
-    own, bleed = LAWS[law](**law_parameters(law, **parameters))
+    parameters = law_parameters(law, **parameters)
+    own, bleed = LAWS[law](**parameters)
     for name, (low, high) in (("own gain", own), ("bleed gain", bleed)):
         if not 0 <= low <= high < math.inf:
             raise ValueError(f"law {law!r}: expected {name} with 0 <= low <= high < inf, got [{low}, {high}]")
@@ -140,5 +139,12 @@ def draw_gains(
     return gains.to(dtype)
 
 
-def draw_uniform(shape, low, high, generator):
+def draw_uniform(shape, low: float, high: float, generator: torch.Generator | None) -> Tensor:
+    """Draw float64 values uniformly from [low, high).
+
+    Examples
+    --------
+    >>> draw_uniform((2,), 0.5, 0.5, None).tolist()
+    [0.5, 0.5]
+    """
     return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)

@@ -40,10 +40,12 @@ def scale_bleed(gains: Tensor, sources: Tensor, target_db: float, *, assignment=
     ValueError
         No source has both power and bleed at its microphone (one source, silent sources, Λ without bleed).
 
-    Notes ----- With R = SSᵀ, source n's input SDR is 10 log10(λ_nn² R_nn / (λ̃_nᵀ R λ̃_n)), λ̃_n its
-    microphone's row of Λ without the own gain. A factor c on every λ̃_n lowers each SDR by 20 log10 c, so c
-    has a closed form. Sources with an infinite or undefined SDR (silent, or nothing bleeds into their
-    microphone) are left out of the mean.
+    Notes
+    -----
+    With R = SSᵀ, source n's input SDR is 10 log10(λ_nn² R_nn / (β_nᵀ R β_n)), β_n its microphone's row of Λ
+    without the own gain. A factor c on every β_n lowers each SDR by 20 log10 c, so c has a closed form.
+    Sources with an infinite or undefined SDR (silent, or nothing bleeds into their microphone) are left out
+    of the mean.
 
     Differs from the WASPAA 2023 paper in that the ranges are stated: the paper tests at "low" and "high"
     interference and gives no numbers. Here they are 10-20 dB and 0-10 dB (:data:`INTERFERENCE`), which puts
@@ -74,9 +76,7 @@ def scale_bleed(gains: Tensor, sources: Tensor, target_db: float, *, assignment=
     return gains, factor
 
 
-def add_sensor_noise(
-    mics: Tensor, noise_db: float | None, generator: torch.Generator | None = None
-) -> Tensor:
+def add_sensor_noise(mics: Tensor, noise_db: float | None, generator: torch.Generator | None = None) -> Tensor:
     """Add white Gaussian noise to each microphone, at a level relative to that microphone's own mean power.
 
     Parameters
@@ -183,9 +183,7 @@ def simulate_linear(
     if gains is None:
         parameters = law_parameters(law, **law_parameters_given)
         n_mics = n_sources if n_mics is None else n_mics
-        gains = draw_gains(
-            n_mics, n_sources, law=law, assignment=assignment, generator=generator, **parameters
-        )
+        gains = draw_gains(n_mics, n_sources, law=law, assignment=assignment, generator=generator, **parameters)
     elif law_parameters_given:
         raise TypeError(f"gains: given, so that {', '.join(law_parameters_given)} would have no effect")
     else:
@@ -218,9 +216,7 @@ def simulate_linear(
 def _interference_range(interference) -> tuple[float, float]:
     if isinstance(interference, str):
         if interference not in INTERFERENCE:
-            raise ValueError(
-                f"interference: expected {' or '.join(INTERFERENCE)} or a range, got {interference!r}"
-            )
+            raise ValueError(f"interference: expected {' or '.join(INTERFERENCE)} or a range, got {interference!r}")
         interference = INTERFERENCE[interference]
     low, high = (float(level) for level in interference)
     if not -math.inf < low <= high < math.inf:

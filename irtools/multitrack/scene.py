@@ -65,9 +65,7 @@ class Scene:
         for name in ("references", "sources"):
             value = check_mics(getattr(self, name), name=name)
             if tuple(value.shape) != expected:
-                raise ValueError(
-                    f"{name}: expected shape {expected} (sources, samples), got {tuple(value.shape)}"
-                )
+                raise ValueError(f"{name}: expected shape {expected} (sources, samples), got {tuple(value.shape)}")
             if (value.dtype, value.device) != (self.mics.dtype, self.mics.device):
                 raise ValueError(
                     f"{name}: expected {self.mics.dtype} on {self.mics.device} like mics, "
@@ -76,9 +74,7 @@ class Scene:
         if self.gains is not None:
             check_gains(self.gains, self.n_mics, n_sources)
         # A frozen dataclass is filled in once, here.
-        object.__setattr__(
-            self, "assignment", tuple(check_assignment(self.assignment, self.n_mics, n_sources))
-        )
+        object.__setattr__(self, "assignment", tuple(check_assignment(self.assignment, self.n_mics, n_sources)))
         object.__setattr__(self, "names", check_names(self.names, n_sources))
 
     @property
@@ -142,9 +138,7 @@ def check_gains(gains, n_mics: int | None, n_sources: int) -> Tensor:
     rows = f"at least {n_sources}" if n_mics is None else n_mics
     fits = gains.ndim == 2 and gains.shape[1] == n_sources
     if not fits or (gains.shape[0] < n_sources if n_mics is None else gains.shape[0] != n_mics):
-        raise ValueError(
-            f"gains: expected shape ({rows} mics, {n_sources} sources), got {tuple(gains.shape)}"
-        )
+        raise ValueError(f"gains: expected shape ({rows} mics, {n_sources} sources), got {tuple(gains.shape)}")
     if not torch.isfinite(gains).all():
         raise ValueError(f"gains: expected finite values, got {gains.tolist()}")
     return gains
