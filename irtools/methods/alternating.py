@@ -147,8 +147,10 @@ def learn(
     options = {"mixture": mixture, "assignment": assignment, "n_sources": n_sources, "settings": chosen}
     if chosen.block_samples is None:
         return _learn(pieces, **options)
+    n_mics = next(iter(pieces))[0].shape[0]
     return Separator(
         separate=lambda mics, mixdown: _separate_blocks(mics, mixdown, **options)[0],
+        close_mics=check_assignment(assignment, n_mics, n_sources),
         align=chosen.block_samples,
         details=_details(mixture, chosen),
     )
@@ -170,6 +172,7 @@ def _learn(pieces, mixture, assignment, n_sources, settings):
 
     return Separator(
         separate=separate,
+        close_mics=close_mics,
         gains=gains,
         cost=torch.from_numpy(found.cost),
         n_iter=found.n_iter,

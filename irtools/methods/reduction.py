@@ -156,6 +156,8 @@ class Separator:
     separate : callable
         ``separate(mics, mixdown)`` maps a piece (mics, samples), with the piece of the mixdown (samples,) or None,
         to (sources, samples).
+    close_mics : list of int
+        Close microphone of each source.
     align : int
         Pieces other than the last must hold a multiple of this many samples.
     gains, cost, n_iter, converged, details
@@ -163,6 +165,7 @@ class Separator:
     """
 
     separate: Callable[[Tensor, Tensor | None], Tensor]
+    close_mics: list[int]
     align: int = 1
     gains: Tensor | None = None
     cost: Tensor | None = None

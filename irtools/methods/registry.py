@@ -51,7 +51,7 @@ def reduce(mics: Tensor, sample_rate: int, method: str = "am", *, device: str = 
     """
     check_mics(mics, sample_rate)
     function = find_method(method)
-    target = _device(device, mics)
+    target = choose_device(device, mics.device)
     start = time.perf_counter()
     found = function(mics.to(target), sample_rate, **options)
     return replace(
@@ -75,9 +75,16 @@ def find_method(name: str):
     return METHODS[name]
 
 
-def _device(device, mics):
+def choose_device(device: str, otherwise: torch.device | str = "cpu") -> torch.device:
+    """The torch device that ``device`` names: "auto" is a CUDA GPU if there is one, ``otherwise`` if not.
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
     if device == "auto":
-        return torch.device("cuda") if torch.cuda.is_available() else mics.device
+        return torch.device("cuda") if torch.cuda.is_available() else torch.device(otherwise)
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
