@@ -263,4 +263,5 @@ def _iterate(moments, demixing, weights, close_mics, settings):
 def _objective(moments, gains, weights, demixing):
     """‖Z - HAZ‖² of each problem, as the quadratic form tr(E M Eᵀ) with E = I - HA."""
     residual = np.eye(moments.shape[1]) - np.concatenate([gains, weights[:, None]], axis=1) @ demixing
-    return ((residual @ moments) * residual).sum((1, 2))
+    # A sum of squares; rounding can leave it a hair below zero.
+    return ((residual @ moments) * residual).sum((1, 2)).clip(min=0)
