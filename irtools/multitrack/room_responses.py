@@ -37,7 +37,7 @@ class RoomResponses:
     rt60_s : list of float or None
         Measured at each close microphone; None in an anechoic room.
     absorption : float
-        Energy absorption coefficient of every wall.
+        Energy absorption coefficient of every wall; 1 in an anechoic room.
     max_order : int
         Reflections of an image source.
     """
@@ -165,17 +165,20 @@ def room_impulse_responses(
         raise ValueError(f"pattern: expected 'omni' or 'cardioid', got {pattern!r}")
     if not 0 <= rt60_s < math.inf:
         raise ValueError(f"rt60_s: expected a finite time of 0 s or more, got {rt60_s}")
-    max_order = _image_order(stage.room_m, rt60_s) if max_order is None else max_order
+    if isinstance(absorption, str) and absorption not in ("calibrated", "sabine"):
+        raise ValueError(f"absorption: expected 'calibrated', 'sabine' or a number, got {absorption!r}")
+    if max_order is None or rt60_s == 0:
+        max_order = _image_order(stage.room_m, rt60_s)
     if isinstance(max_order, bool) or not isinstance(max_order, int) or not 0 <= max_order <= MAX_ORDER:
         raise ValueError(f"max_order: expected an integer from 0 to {MAX_ORDER}, got {max_order!r}")
     if max_order == 0:
-        absorption = MAX_ABSORPTION if isinstance(absorption, str) else absorption
+        absorption = 1.0
     elif absorption == "sabine":
         absorption = _sabine_absorption(stage.room_m, rt60_s)
     elif absorption == "calibrated":
         absorption = _calibrated_absorption(stage, sample_rate, rt60_s, pattern, max_order)
-    if isinstance(absorption, str) or not 0 < absorption <= 1:
-        raise ValueError(f"absorption: expected 'calibrated', 'sabine' or a number in (0, 1], got {absorption!r}")
+    if not 0 < absorption <= 1:
+        raise ValueError(f"absorption: expected a number in (0, 1], got {absorption!r}")
     responses = _image_source(stage, sample_rate, pattern, absorption, max_order)
     direct_gain = _direct_gain(stage, pattern)
     scale = 1 / direct_gain.diagonal().mean().item()
@@ -266,7 +269,7 @@ def _direct_gain(stage: Stage, pattern: str) -> Tensor:
 
 @contextmanager
 def _plain_pyroomacoustics():
-    """Pyroomacoustics without its high-pass, on one thread (so that sums have one order); settings restored."""
+    """Pyroomacoustics without its high-pass, on one thread (sums in one order); settings are restored."""
     import pyroomacoustics
 
     settings = {"rir_hpf_enable": False, "num_threads": 1, "c": SPEED_OF_SOUND}

@@ -138,8 +138,8 @@ def lay_out_stage(
     -----
     Four sources in 13.5 x 7 m stand where the published simulation has them: (3, 5), (5.5, 5.5), (8, 5.5) and
     (10.5, 5) m, 1 m high, microphones in front (towards y = 0) [1]_. These lie on the parabola
-    y = 5.5625 - 0.04 (x - 6.75)²; any other number of sources is spread evenly over it, and x and y scale with
-    the room. Distances to the microphones do not scale. Many sources stand closer together than ``distance_m``.
+    y = 5.5625 - 0.04 (x - 6.75)², 2.5 m apart in x. Any other number of sources stands on it as well, closer
+    together where there are more than four, and x and y scale with the room. Distances to the microphones do not scale. Many sources stand closer together than ``distance_m``.
 
     Differs from the published simulation, which has one room for training and test, in "random": a network can
     learn sixteen fixed impulse responses by heart.
@@ -187,7 +187,8 @@ def lay_out_stage(
 
 
 def _arc(count: int, length: float, width: float, height: float) -> Tensor:
-    x = torch.linspace(3.0, 10.5, count, dtype=torch.float64) if count > 1 else torch.tensor([6.75]).double()
+    spacing = min(2.5, 7.5 / max(count - 1, 1))
+    x = 6.75 + spacing * (torch.arange(count, dtype=torch.float64) - (count - 1) / 2)
     y = 5.5625 - 0.04 * (x - 6.75).square()
     return torch.stack([x * (length / 13.5), y * (width / 7.0), torch.full_like(x, height)], dim=1)
 
