@@ -35,7 +35,7 @@ class RoomResponses:
     scale : float
         What 1/distance was multiplied by to make it so, in metres.
     rt60_s : list of float or None
-        Measured at each close microphone; None in an anechoic room.
+        Measured by an omnidirectional microphone in the place of each close one; None in an anechoic room.
     absorption : float
         Energy absorption coefficient of every wall; 1 in an anechoic room.
     max_order : int
@@ -119,7 +119,7 @@ def room_impulse_responses(
         Of the microphones; a cardioid faces its source.
     absorption : {"calibrated", "sabine"} or float
         How walls follow from ``rt60_s``: found by iteration, so that the reverberation time *measured* at the
-        close microphones is the one asked for; from Sabine's formula, as in the published simulations; or the
+        close microphones (whatever ``pattern``, by omnidirectional ones) is the one asked for; from Sabine's formula, as in the published simulations; or the
         energy absorption coefficient itself, when ``rt60_s`` only sets ``max_order``.
     max_order : int, optional
         Reflections of an image source; by default as many as reach the distance sound travels in ``rt60_s``.
@@ -176,20 +176,26 @@ def room_impulse_responses(
     elif absorption == "sabine":
         absorption = _sabine_absorption(stage.room_m, rt60_s)
     elif absorption == "calibrated":
-        absorption = _calibrated_absorption(stage, sample_rate, rt60_s, pattern, max_order)
+        absorption = _calibrated_absorption(stage, sample_rate, rt60_s, max_order)
     if not 0 < absorption <= 1:
         raise ValueError(f"absorption: expected a number in (0, 1], got {absorption!r}")
     responses = _image_source(stage, sample_rate, pattern, absorption, max_order)
     direct_gain = _direct_gain(stage, pattern)
     scale = 1 / direct_gain.diagonal().mean().item()
     delay = stage.distances() * (sample_rate / SPEED_OF_SOUND)
-    own = [(responses[n, n], delay[n, n].item()) for n in range(len(stage.sources))]
-    measured = [_own_rt60(h, sample_rate, d) if max_order else None for h, d in own]
+    measured = _measure_rt60(stage, sample_rate, absorption, max_order)
     return RoomResponses(responses * scale, delay, direct_gain * scale, scale, measured, float(absorption), max_order)
 
 
-def _own_rt60(response, sample_rate, delay_samples):
-    return reverberation_time(response, sample_rate, start=int(delay_samples + AFTER_DIRECT_S * sample_rate))
+def _measure_rt60(stage: Stage, sample_rate: int, absorption: float, max_order: int) -> list[float | None]:
+    """Reverberation time at each close microphone, by an omnidirectional one in its place (as in ISO 3382)."""
+    times = []
+    for n in range(len(stage.sources) if max_order else 0):
+        pair = Stage(stage.room_m, stage.sources[n : n + 1], stage.mics[n : n + 1], stage.facing[n : n + 1])
+        response = _image_source(pair, sample_rate, "omni", absorption, max_order)[0, 0]
+        after_direct = pair.distances().item() / SPEED_OF_SOUND + AFTER_DIRECT_S
+        times.append(reverberation_time(response, sample_rate, start=int(after_direct * sample_rate)))
+    return times or [None] * len(stage.sources)
 
 
 def _reach(room_m) -> float:
@@ -222,30 +228,15 @@ def _sabine_absorption(room_m, rt60_s: float) -> float:
     return shortest / rt60_s
 
 
-def _calibrated_absorption(stage: Stage, sample_rate: int, rt60_s: float, pattern: str, max_order: int) -> float:
+def _calibrated_absorption(stage: Stage, sample_rate: int, rt60_s: float, max_order: int) -> float:
     """Absorption at which the mean reverberation time measured at the close microphones is ``rt60_s``."""
-    pairs = [
-        Stage(stage.room_m, stage.sources[n : n + 1], stage.mics[n : n + 1], stage.facing[n : n + 1])
-        for n in range(len(stage.sources))
-    ]
-
-    def measure(absorption):
-        times = [
-            _own_rt60(
-                _image_source(pair, sample_rate, pattern, absorption, max_order)[0, 0],
-                sample_rate,
-                pair.distances().item() * sample_rate / SPEED_OF_SOUND,
-            )
-            for pair in pairs
-        ]
-        # A response with no decay left to read is shorter than any that can be asked for.
-        return sum(time or 0.0 for time in times) / len(times)
-
     low, high = 0.0, -math.log(1 - MAX_ABSORPTION)
     # Eyring: the time is about inverse to -ln(1 - α), so halving that interval converges evenly.
     for _ in range(16):
         exponent = (low + high) / 2
-        time = measure(1 - math.exp(-exponent))
+        times = _measure_rt60(stage, sample_rate, 1 - math.exp(-exponent), max_order)
+        # A response with no decay left to read is shorter than any that can be asked for.
+        time = sum(time or 0.0 for time in times) / len(times)
         if abs(time / rt60_s - 1) <= RT60_TOLERANCE / 5:
             return 1 - math.exp(-exponent)
         low, high = (exponent, high) if time > rt60_s else (low, exponent)

@@ -139,7 +139,8 @@ def lay_out_stage(
     Four sources in 13.5 x 7 m stand where the published simulation has them: (3, 5), (5.5, 5.5), (8, 5.5) and
     (10.5, 5) m, 1 m high, microphones in front (towards y = 0) [1]_. These lie on the parabola
     y = 5.5625 - 0.04 (x - 6.75)², 2.5 m apart in x. Any other number of sources stands on it as well, closer
-    together where there are more than four, and x and y scale with the room. Distances to the microphones do not scale. Many sources stand closer together than ``distance_m``.
+    together where there are more than four, and x and y scale with the room. Distances to the microphones do
+    not scale. Many sources stand closer to each other than ``distance_m``.
 
     Differs from the published simulation, which has one room for training and test, in "random": a network can
     learn sixteen fixed impulse responses by heart.

@@ -118,6 +118,15 @@ def test_measured_reverberation_is_the_one_asked_for(room_m):
     assert others == sorted(others)
 
 
+@pytest.mark.parametrize("pattern", ["omni", "cardioid"])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_stages_have_the_reverberation_asked_for(seed, pattern):
+    stage = lay_out_stage(2, geometry="random", generator=seeded(seed))
+    room = room_impulse_responses(stage, RATE, rt60_s=0.2, pattern=pattern)
+    assert np.mean(room.rt60_s) == pytest.approx(0.2, rel=RT60_TOLERANCE)
+    assert room.absorption == room_impulse_responses(stage, RATE, rt60_s=0.2).absorption
+
+
 def test_sabine_walls_are_those_of_the_published_room():
     room = room_impulse_responses(lay_out_stage(4), RATE, rt60_s=0.25, absorption="sabine")
     assert room.absorption == pytest.approx(0.896, abs=1e-3) and room.max_order == 17
