@@ -14,7 +14,7 @@ from torch import Tensor
 from irtools.multitrack.stage_geometry import Stage
 
 SPEED_OF_SOUND = 343.0  # m/s
-MAX_ORDER = 64  # about 360 000 image sources a pair: a third of a second
+MAX_ORDER = 80  # about 700 000 image sources a pair: the most that takes under a second
 MAX_ABSORPTION = 0.99
 RT60_TOLERANCE = 0.05  # of the measured reverberation time, relative
 AFTER_DIRECT_S = 0.005  # the decay is read from here on: the direct path of a close microphone is no decay
@@ -119,8 +119,9 @@ def room_impulse_responses(
         Of the microphones; a cardioid faces its source.
     absorption : {"calibrated", "sabine"} or float
         How walls follow from ``rt60_s``: found by iteration, so that the reverberation time *measured* at the
-        close microphones (whatever ``pattern``, by omnidirectional ones) is the one asked for; from Sabine's formula, as in the published simulations; or the
-        energy absorption coefficient itself, when ``rt60_s`` only sets ``max_order``.
+        close microphones (by omnidirectional ones, whatever ``pattern``) is the one asked for; from Sabine's
+        formula, as in the published simulations; or the energy absorption coefficient itself, when ``rt60_s``
+        only sets ``max_order``.
     max_order : int, optional
         Reflections of an image source; by default as many as reach the distance sound travels in ``rt60_s``.
         0 is the direct path alone.
