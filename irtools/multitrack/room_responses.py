@@ -205,7 +205,8 @@ def _reach(room_m) -> float:
 
 
 def _longest(room_m) -> float:
-    return (MAX_ORDER + 1) * _reach(room_m) / SPEED_OF_SOUND
+    # Down to a millisecond, so that the time a message names is accepted.
+    return math.floor(1000 * (MAX_ORDER + 1) * _reach(room_m) / SPEED_OF_SOUND) / 1000
 
 
 def _image_order(room_m, rt60_s: float) -> int:
