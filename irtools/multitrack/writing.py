@@ -173,7 +173,8 @@ def _check_file_names(names: tuple[str, ...]) -> tuple[str, ...]:
 def _clear_time_stamp(path: Path) -> None:
     # libsndfile stamps the time into the PEAK chunk of float WAV files: the same samples would make other bytes.
     with path.open("r+b") as file:
-        peak = file.read(128).find(b"PEAK")
+        header = file.read(128)
+        peak = header[: header.find(b"data")].find(b"PEAK")
         if peak >= 0:
             file.seek(peak + 12)
             file.write(bytes(4))
