@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from irtools.methods.reduction import check_assignment
+from irtools.checks import check_assignment
 
 
 def _constant(level=0.1):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from irtools.methods.reduction import check_assignment, check_mics
+from irtools.checks import check_assignment, check_mics
 from irtools.multitrack.gain_laws import draw_gains, draw_uniform, law_parameters
 from irtools.multitrack.scene import Scene, check_gains, finite_db, input_quality
 

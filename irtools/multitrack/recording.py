@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from irtools.methods.reduction import check_mics
+from irtools.checks import check_mics
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from irtools.methods.reduction import check_mics
+from irtools.checks import check_mics
 from irtools.multitrack.mixing import add_sensor_noise
 from irtools.multitrack.room_responses import DECAY_DB, room_impulse_responses
 from irtools.multitrack.scene import Scene, finite_db, input_quality

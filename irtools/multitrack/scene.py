@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from irtools.methods.reduction import check_assignment, check_mics
+from irtools.checks import check_assignment, check_mics
 
 
 @dataclass(frozen=True, eq=False)

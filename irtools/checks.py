@@ -1,0 +1,108 @@
+"""Checks of waveforms and of the assignment of close microphones, shared by everything that takes them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def check_mics(mics: Tensor, sample_rate: int | None = None, *, min_mics: int = 1, name: str = "mics") -> Tensor:
+    """Return ``mics`` unchanged after checking that a method can work on it.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    sample_rate : int, optional
+        In Hz.
+    min_mics : int
+        The least number of microphones that the method needs.
+    name : str
+        How the message calls the argument.
+
+    Raises
+    ------
+    TypeError
+        Not a real floating-point tensor, or a sample rate that is no integer.
+    ValueError
+        Wrong number of axes, too few microphones, no samples, NaN or infinite samples (the first one is named),
+        or a sample rate that is not positive.
+
+    Notes
+    -----
+    Digital silence, a constant offset and clipped samples are valid input: a silent microphone gives a silent
+    source, an offset is treated as signal, and clipping is reported by the command line, not refused.
+
+    Examples
+    --------
+    >>> import torch
+    >>> check_mics(torch.zeros(4, 16), 44100).shape
+    torch.Size([4, 16])
+    >>> check_mics(torch.full((2, 3), float("nan")))
+    Traceback (most recent call last):
+      ...
+    ValueError: mics: microphone 0 has a non-finite value (nan) at sample 0; expected finite samples
+    """
+    if not isinstance(mics, Tensor):
+        raise TypeError(f"{name}: expected a torch.Tensor of shape (mics, samples), got {type(mics).__name__}")
+    if mics.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name}: expected dtype float32 or float64, got {str(mics.dtype).removeprefix('torch.')}")
+    if mics.ndim != 2:
+        raise ValueError(f"{name}: expected shape (mics, samples), got {tuple(mics.shape)}")
+    if mics.shape[1] == 0:
+        raise ValueError(f"{name}: expected at least one sample, got shape {tuple(mics.shape)}")
+    if mics.shape[0] < min_mics:
+        raise ValueError(f"{name}: expected at least {min_mics} microphone(s), got {mics.shape[0]}")
+    # The sum is finite when every sample is, and reads the samples without a mask of their size.
+    if not torch.isfinite(mics.sum(dtype=torch.float64)):
+        bad = (~torch.isfinite(mics)).nonzero()
+        if len(bad):
+            mic, sample = bad[0].tolist()
+            row = "microphone" if name == "mics" else "row"
+            raise ValueError(
+                f"{name}: {row} {mic} has a non-finite value ({mics[mic, sample].item()}) at sample {sample}; "
+                "expected finite samples"
+            )
+    if sample_rate is not None:
+        if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
+            raise TypeError(f"sample_rate: expected an int in Hz, got {type(sample_rate).__name__} {sample_rate!r}")
+        if sample_rate <= 0:
+            raise ValueError(f"sample_rate: expected a positive number of Hz, got {sample_rate}")
+    return mics
+
+
+def check_assignment(assignment, n_mics: int, n_sources: int | None = None) -> list[int]:
+    """Close microphone of each source, as a list of microphone indices.
+
+    Parameters
+    ----------
+    assignment : sequence of int, or None
+        ``assignment[n]`` is the close microphone of source n; None means microphone n for source n.
+    n_mics : int
+    n_sources : int, optional
+        Number of sources where ``assignment`` is None; all microphones when None too.
+
+    Raises
+    ------
+    ValueError
+        More sources than microphones, an index outside 0..n_mics-1, or one microphone named twice.
+
+    Examples
+    --------
+    >>> check_assignment(None, 4)
+    [0, 1, 2, 3]
+    >>> check_assignment([2, 0], 4)
+    [2, 0]
+    """
+    if assignment is None:
+        n_sources = n_mics if n_sources is None else n_sources
+        if not 1 <= n_sources <= n_mics:
+            raise ValueError(f"n_sources: expected 1 to {n_mics} (the number of microphones), got {n_sources}")
+        return list(range(n_sources))
+    chosen = [int(mic) for mic in assignment]
+    if n_sources is not None and len(chosen) != n_sources:
+        raise ValueError(f"assignment: expected {n_sources} microphones (one a source), got {len(chosen)}")
+    if not chosen or any(not 0 <= mic < n_mics for mic in chosen):
+        raise ValueError(f"assignment: expected microphone indices 0 to {n_mics - 1}, got {chosen}")
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"assignment: expected each microphone once, got {chosen}")
+    return chosen
