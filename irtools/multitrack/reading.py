@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,11 +13,10 @@ from torch import Tensor
 
 from irtools.multitrack.listing import find_files
 from irtools.multitrack.recording import check_names
+from irtools.multitrack.truncation import missing_bytes
 
 CHANNELS = ("error", "mean", "left", "right")
 LENGTHS = ("error", "pad", "trim")
-# Sizes that a program writes into a WAV header when it streams and cannot know the length: no sign of truncation.
-_UNKNOWN_SIZES = {0, 0xFFFFFFFF, *range(0x7FFFF000, 0x80000000)}
 
 
 class MultitrackReader:
@@ -242,10 +240,9 @@ def _open(path: Path) -> soundfile.SoundFile:
 
 
 def _check_whole(path: Path, file: soundfile.SoundFile) -> None:
-    # libsndfile mends the length of a truncated WAV on its own and mentions it in its log only.
-    cut = re.search(r"^data : (\d+) \(should be (\d+)\)", file.extra_info, flags=re.MULTILINE)
-    if cut and int(cut[1]) > int(cut[2]) and int(cut[1]) not in _UNKNOWN_SIZES:
-        raise ValueError(f"{path}: truncated: its header announces {cut[1]} bytes of samples, it holds {cut[2]}")
+    missing = missing_bytes(path)
+    if missing:
+        raise ValueError(f"{path}: truncated: its header announces {missing} bytes more than it holds")
     if file.frames == 0:
         raise ValueError(f"{path}: holds no samples; expected at least one")
 
