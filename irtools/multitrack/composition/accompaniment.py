@@ -138,9 +138,7 @@ def _hits(style: str, metre: Metre, dice: Dice) -> list[tuple[float, float]]:
         ends = [*metre.strong[1:], metre.beats]
         return [(at, end - at) for at, end in zip(metre.strong, ends, strict=True)]
     if style == "off-beat":
-        return [(at, 0.4) for at in metre.eighths if at not in metre.strong and (at - 0.5) % 1 == 0] or [
-            (0.5, 0.4)
-        ]
+        return [(at, 0.4) for at in metre.eighths if at not in metre.strong and (at - 0.5) % 1 == 0] or [(0.5, 0.4)]
     chance = 0.75 if style == "strummed" else 0.4
     onsets = [at for at in metre.eighths if at == 0 or dice.chance(chance)]
     ends = [*onsets[1:], metre.beats]

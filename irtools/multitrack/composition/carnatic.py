@@ -88,9 +88,7 @@ def compose_carnatic(seed, lineup, names, seconds, beyond_s, jitter_s, tone) -> 
             delay_s=shadow_s if name == "violin" else 0.0,
         )  # fmt: skip
         gain_db = round(TARGET_DB[name] - player.level_db, 2)
-        part = Part(
-            player.name, player.program, name == "mridangam", gain_db, player.low, player.high, notes, bends
-        )
+        part = Part(player.name, player.program, name == "mridangam", gain_db, player.low, player.high, notes, bends)
         stems.append(Stem(name, *tone(seed, "carnatic", name), (part,)))
     heard = tuple(time for time in times if time[0] < seconds)
     return Score(
@@ -102,9 +100,7 @@ def compose_carnatic(seed, lineup, names, seconds, beyond_s, jitter_s, tone) -> 
 def _form(seed: int, beats: int) -> Iterator[tuple[int, float, frozenset[str]]]:
     dice = Dice("carnatic form", seed)
     # The first unit may be one player's; the second is everybody's, so that a short excerpt has all of them.
-    opening = dice.weighted(
-        {_TRIO: 0.5, frozenset(("vocals", "violin")): 0.25, frozenset(("mridangam",)): 0.25}
-    )
+    opening = dice.weighted({_TRIO: 0.5, frozenset(("vocals", "violin")): 0.25, frozenset(("mridangam",)): 0.25})
     index = 0
     while True:
         playing = opening if index == 0 else _TRIO if index == 1 else dice.weighted(_UNITS)
@@ -122,9 +118,7 @@ def _phrase(seed, index, beats, nadai, raga, sa, player, own):
     notes, at, before = [], 0.0, None
     while at < beats - 1.0:
         length = material.weighted({2 / nadai: 0.35, 1 / nadai: 0.25, 1.0: 0.25, 1.5: 0.15})
-        place = min(
-            len(ladder) - 1, max(0, place + material.weighted({1: 0.36, -1: 0.36, 2: 0.1, -2: 0.1, 0: 0.08}))
-        )
+        place = min(len(ladder) - 1, max(0, place + material.weighted({1: 0.36, -1: 0.36, 2: 0.1, -2: 0.1, 0: 0.08})))
         pitch = ladder[place]
         notes.append((at, min(length, beats - at), pitch, _gamaka(pitch, before, length, own)))
         before, at = pitch, at + length
@@ -155,9 +149,7 @@ def _follow(sketch, start, phrase, player, shadowing, dice):
     for at, length, pitch, gesture in phrase:
         if dice.chance(skipped):
             continue
-        own = Gesture(
-            gesture.slide * 0.8, gesture.slide_s * 1.3, gesture.depth * 0.8, gesture.rate_hz * 1.1, 0.2
-        )
+        own = Gesture(gesture.slide * 0.8, gesture.slide_s * 1.3, gesture.depth * 0.8, gesture.rate_hz * 1.1, 0.2)
         high = pitch + octave if pitch + octave <= player.high else pitch
         high = high + 12 if high < player.low else high
         sketch.add(start + at, length * 0.9, high, (80 if shadowing else 96) + dice.normal(5), own)

@@ -95,9 +95,7 @@ def describe(score: Score) -> dict:
         "metre": score.metre,
         "swing": score.swing,
         "sections": [(round(start, 2), kind) for start, kind in score.sections],
-        "instruments": {
-            stem.name: [part.instrument for part in stem.parts if part.notes] for stem in score.stems
-        },
+        "instruments": {stem.name: [part.instrument for part in stem.parts if part.notes] for stem in score.stems},
         "notes": {stem.name: sum(len(part.notes) for part in stem.parts) for stem in score.stems},
     }
 
@@ -120,9 +118,7 @@ def _compose_pop(seed: int, seconds: float) -> Score:
         parts = []
         for part, player in plan.band.items():
             if pop.stem_of(part) == name:
-                notes, bends = perform(
-                    sketches[part], plan.clock, seconds, _JITTER_S[name], Dice("play", seed, part)
-                )
+                notes, bends = perform(sketches[part], plan.clock, seconds, _JITTER_S[name], Dice("play", seed, part))
                 gain_db = round(pop.TARGET_DB[part] - player.level_db, 2)
                 parts.append(
                     Part(
@@ -137,9 +133,7 @@ def _compose_pop(seed: int, seconds: float) -> Score:
                     )
                 )
         stems.append(Stem(name, *tone(seed, "pop", name), tuple(parts)))
-    times = tuple(
-        (section.start * bar_s, section.kind) for section in form if section.start * bar_s < seconds
-    )
+    times = tuple((section.start * bar_s, section.kind) for section in form if section.start * bar_s < seconds)
     return Score(
         f"pop {seed}", seed, "pop", seconds, plan.clock.tempo_bpm, plan.metre.name, plan.metre.beats, plan.tonic,
         plan.mode, SCALES[plan.mode], plan.clock.swing, times, tuple(stems),

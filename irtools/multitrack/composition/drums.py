@@ -9,7 +9,7 @@ from irtools.multitrack.composition.sketch import Sketch
 KICK, SIDE_STICK, SNARE, CLAP = 36, 37, 38, 39
 CLOSED_HAT, PEDAL_HAT, OPEN_HAT = 42, 44, 46
 LOW_TOM, MID_TOM, HIGH_TOM = 43, 47, 50
-CRASH, RIDE, BELL, TAMBOURINE, COWBELL, SHAKER = 49, 51, 53, 54, 56, 82
+CRASH, RIDE, TAMBOURINE, MARACAS = 49, 51, 54, 70
 
 # One sign is a sixteenth: X accent, x plain, o ghost, . rest. Kick, snare and the time-keeper of one bar.
 GROOVES = {
@@ -51,9 +51,9 @@ GROOVES = {
     },
 }
 _LEVELS = {"X": 108, "x": 88, "o": 46}
-_KEEPERS = (CLOSED_HAT, CLOSED_HAT, CLOSED_HAT, RIDE, SHAKER, TAMBOURINE)
+_KEEPERS = (CLOSED_HAT, CLOSED_HAT, CLOSED_HAT, RIDE, MARACAS, TAMBOURINE)
 # The time-keepers of the soundfont are 20 dB below its snare: they are struck harder.
-_KEEPER_BOOST = {CLOSED_HAT: 16, RIDE: 18, PEDAL_HAT: 16, SHAKER: -10, TAMBOURINE: -22}
+_KEEPER_BOOST = {CLOSED_HAT: 16, RIDE: 18, PEDAL_HAT: 16, MARACAS: 6, TAMBOURINE: -22}
 
 
 def groove_of(metre: Metre, dice: Dice) -> dict:
@@ -86,13 +86,11 @@ def groove_of(metre: Metre, dice: Dice) -> dict:
 
 def lighter(groove: dict, dice: Dice) -> dict:
     """The same groove for a quieter section: side stick for snare, another time-keeper."""
-    time = dice.choice((CLOSED_HAT, PEDAL_HAT, SHAKER))
+    time = dice.choice((CLOSED_HAT, PEDAL_HAT, MARACAS))
     return {**groove, "back": SIDE_STICK if "o" not in groove["snare"] else groove["back"], "time": time}
 
 
-def play_bar(
-    sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: bool = False, fill: float = 0.0
-):
+def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: bool = False, fill: float = 0.0):
     """Write one bar of drums.
 
     Parameters
@@ -111,7 +109,7 @@ def play_bar(
     """
     steps = len(groove["kick"])
     groove_steps = steps - round(fill * 4)
-    keeper_level = -6 if groove["time"] in (SHAKER, TAMBOURINE) else 0
+    keeper_level = -6 if groove["time"] in (MARACAS, TAMBOURINE) else 0
     for step in range(groove_steps):
         at = start + step / 4
         _strike(sketch, at, KICK, groove["kick"][step], dice)
@@ -122,9 +120,7 @@ def play_bar(
         key = groove["time"]
         if key == CLOSED_HAT and groove["keeper"][step] != "." and step >= steps - 2 and dice.chance(0.3):
             key = OPEN_HAT
-        _strike(
-            sketch, at, key, groove["keeper"][step], dice, keeper_level + _KEEPER_BOOST.get(groove["time"], 0)
-        )
+        _strike(sketch, at, key, groove["keeper"][step], dice, keeper_level + _KEEPER_BOOST.get(groove["time"], 0))
     # Ghost notes and an extra kick keep two bars from being equal.
     if groove["back"] == SNARE and dice.chance(0.35):
         step = dice.integer(1, max(1, groove_steps - 1))

@@ -101,9 +101,7 @@ def _only_playing(events, stem, section, start, beats):
     for beat, length, *rest in events:
         bar = min(len(section.playing) - 1, max(0, int((beat - start) / beats + 1e-9)))
         if stem in section.playing[bar]:
-            silent = (
-                later for later in range(bar, len(section.playing)) if stem not in section.playing[later]
-            )
+            silent = (later for later in range(bar, len(section.playing)) if stem not in section.playing[later])
             limit = start + next(silent, len(section.playing)) * beats
             yield (beat, min(length, limit - beat), *rest)
 
@@ -118,9 +116,7 @@ def _write_drums(plan, section, kind, start, sketch):
         fill = own.choice((0.0, 1.0, 1.0, 2.0)) if bar == last else 0.5 * own.chance(0.12)
         crash = bar == 0 and section.kind in ("chorus", "solo", "verse") and own.chance(0.75)
         if "drums" in playing:
-            drums.play_bar(
-                sketch, start + bar * plan.metre.beats, groove, own, crash=crash, fill=min(fill, 1.5)
-            )
+            drums.play_bar(sketch, start + bar * plan.metre.beats, groove, own, crash=crash, fill=min(fill, 1.5))
     return groove
 
 
@@ -163,6 +159,4 @@ def _write_vocals(plan, section, kind, start, chords, written, loud):
     if "backing" in written and section.kind == "chorus":
         player = plan.band["backing"]
         voicings = accompaniment.voice_all(chords, player.low, player.high)
-        accompaniment.play_chords(
-            written["backing"], start, voicings, plan.metre, "held", Dice("backing"), loud
-        )
+        accompaniment.play_chords(written["backing"], start, voicings, plan.metre, "held", Dice("backing"), loud)

@@ -97,9 +97,7 @@ def perform(
     Each note draws its imprecision in the order of the score, so a longer piece begins with the shorter one's notes.
     """
     played = []
-    for beat, beats, pitch, velocity, gesture in sorted(
-        sketch.events, key=lambda event: (event[0], event[2])
-    ):
+    for beat, beats, pitch, velocity, gesture in sorted(sketch.events, key=lambda event: (event[0], event[2])):
         start = max(0.0, clock.seconds(beat) + delay_s + dice.normal(jitter_s))
         end = clock.seconds(beat + beats) + delay_s
         played.append((start, max(end, start + 0.04), pitch, min(127, max(1, round(velocity))), gesture))
