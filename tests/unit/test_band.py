@@ -5,6 +5,7 @@ import importlib.util
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, pairwise
 
 import numpy as np
@@ -348,6 +349,17 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.warns(RuntimeWarning, match="disk full"):
         song = render_song(8, seconds=0.2, sample_rate=8000, cache_dir=tmp_path)
     assert song.samples == 1600 and list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_sees_a_whole_song_while_others_write_it(tmp_path):
+    songs_kept = [np.full(200_000, value, np.float32) for value in (1.0, 2.0)]
+    song_cache.store(tmp_path, "song", songs_kept[0])
+    with ThreadPoolExecutor(2) as writers:
+        writing = [writers.submit(song_cache.store, tmp_path, "song", songs_kept[i % 2]) for i in range(40)]
+        while not all(job.done() for job in writing):
+            read = song_cache.load(tmp_path, "song")
+            assert read is not None and read.shape == (200_000,) and np.ptp(read) == 0
+    assert [job.result() for job in writing] == [None] * 40 and len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_cache_is_bounded_and_keeps_the_newest(tmp_path):

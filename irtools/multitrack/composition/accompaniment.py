@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irtools.multitrack.composition.dice import Dice
 from irtools.multitrack.composition.harmony import Chord, voice_chord
-from irtools.multitrack.composition.melody import nearest, scale_over
+from irtools.multitrack.composition.melody import Setting, nearest, scale_over
 from irtools.multitrack.composition.metres import Metre
 from irtools.multitrack.composition.sketch import Sketch
 
@@ -16,8 +16,8 @@ SUSTAINED_STYLES = {"held": 0.62, "off-beat": 0.12, "syncopated": 0.14, "pulse":
 
 
 def play_bass(
-    sketch: Sketch, start: float, chord: Chord, following: Chord, scale, metre: Metre, kick: str, style: str,
-    low: int, high: int, dice: Dice, loud: float = 0.0,
+    sketch: Sketch, start: float, chords: tuple[Chord, Chord], setting: Setting, kick: str, style: str, dice: Dice,
+    loud: float = 0.0,
 ):  # fmt: skip
     """Write one bar of bass.
 
@@ -26,21 +26,19 @@ def play_bass(
     sketch : Sketch
     start : float
         Bar line in quarter notes.
-    chord, following : Chord
+    chords : (Chord, Chord)
         Of this bar and of the next, which the last note may lead to.
-    scale : sequence of int
-        Pitch classes of the key.
-    metre : Metre
+    setting : Setting
     kick : str
         The kick drum's pattern, one sign a sixteenth.
     style : str
         One of ``BASS_STYLES``.
-    low, high : int
-        Range, MIDI note numbers.
     dice : Dice
     loud : float
         Added to every velocity.
     """
+    chord, following = chords
+    scale, metre, low, high = setting.scale, setting.metre, setting.low, setting.high
     root = nearest(low + 7, (chord.root,), low, low + 18)
     fifth = nearest(root + 6, (chord.pitch_classes[2],), low, high)
     octave = root + 12 if root + 12 <= high else root
@@ -55,7 +53,7 @@ def play_bass(
     elif style == "with the kick":
         line = _with_kick(kick, metre, root, fifth, octave, dice)
     else:
-        line = _walking(root, chord, following, scale, metre, low, high, dice)
+        line = _walking(root, chord, following, setting, dice)
     if style not in ("walking", "held") and len(line) > 2 and dice.chance(0.4):
         at, beats, _ = line[-1]
         target = nearest(root, (following.root,), low, low + 18)
@@ -74,8 +72,9 @@ def _with_kick(kick, metre, root, fifth, octave, dice):
     return [(at, min(end - at, 1.0), pitch) for at, end, pitch in zip(onsets, ends, pitches, strict=True)]
 
 
-def _walking(root, chord, following, scale, metre, low, high, dice):
+def _walking(root, chord, following, setting, dice):
     """Quarters: the root, then chord and scale tones, then a step above or below the next root."""
+    scale, metre, low, high = setting.scale, setting.metre, setting.low, setting.high
     count = int(metre.beats)
     target = nearest(root, (following.root,), low, low + 18)
     direction = 1 if target > root or (target == root and dice.chance(0.5)) else -1

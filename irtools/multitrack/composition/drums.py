@@ -52,8 +52,8 @@ GROOVES = {
 }
 _LEVELS = {"X": 108, "x": 88, "o": 46}
 _KEEPERS = (CLOSED_HAT, CLOSED_HAT, CLOSED_HAT, RIDE, MARACAS, TAMBOURINE)
-# The time-keepers of the soundfont are 20 dB below its snare: they are struck harder.
-_KEEPER_BOOST = {CLOSED_HAT: 16, RIDE: 18, PEDAL_HAT: 16, MARACAS: 6, TAMBOURINE: -22}
+# Most time-keepers of the soundfont are 20 dB below its snare: they are struck harder.
+_KEEPER_BOOST = {CLOSED_HAT: 16, RIDE: 18, PEDAL_HAT: 16, MARACAS: 0, TAMBOURINE: -28}
 
 
 def groove_of(metre: Metre, dice: Dice) -> dict:
@@ -109,7 +109,6 @@ def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: b
     """
     steps = len(groove["kick"])
     groove_steps = steps - round(fill * 4)
-    keeper_level = -6 if groove["time"] in (MARACAS, TAMBOURINE) else 0
     for step in range(groove_steps):
         at = start + step / 4
         _strike(sketch, at, KICK, groove["kick"][step], dice)
@@ -120,7 +119,7 @@ def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: b
         key = groove["time"]
         if key == CLOSED_HAT and groove["keeper"][step] != "." and step >= steps - 2 and dice.chance(0.3):
             key = OPEN_HAT
-        _strike(sketch, at, key, groove["keeper"][step], dice, keeper_level + _KEEPER_BOOST.get(groove["time"], 0))
+        _strike(sketch, at, key, groove["keeper"][step], dice, _KEEPER_BOOST.get(groove["time"], 0))
     # Ghost notes and an extra kick keep two bars from being equal.
     if groove["back"] == SNARE and dice.chance(0.35):
         step = dice.integer(1, max(1, groove_steps - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from irtools.multitrack.composition.dice import Dice
 from irtools.multitrack.composition.harmony import Chord
 from irtools.multitrack.composition.metres import Metre
@@ -22,6 +24,25 @@ _CONTOURS = (
     (1, 1, 1),
 )
 _LOUD = {True: 96, False: 84}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a line is written in.
+
+    Attributes
+    ----------
+    scale : tuple of int
+        Pitch classes of the key.
+    metre : Metre
+    low, high : int
+        Range of the player, MIDI note numbers.
+    """
+
+    scale: tuple[int, ...]
+    metre: Metre
+    low: int
+    high: int
 
 
 def motif(metre: Metre, busy: float, dice: Dice) -> tuple[tuple[float, float, int], ...]:
@@ -54,8 +75,8 @@ def cadence(metre: Metre, dice: Dice) -> tuple[tuple[float, float, int], ...]:
 
 
 def sing_section(
-    sketch: Sketch, start: float, chords, scale, metre: Metre, low: int, high: int, material: Dice, dice: Dice,
-    *, busy: float = 0.45, loud: float = 0.0, expressive: bool = True,
+    sketch: Sketch, start: float, chords, setting: Setting, material: Dice, dice: Dice,
+    *, busy: float, loud: float = 0.0,
 ):  # fmt: skip
     """Write the melody of a section.
 
@@ -66,11 +87,7 @@ def sing_section(
         In quarter notes.
     chords : sequence of Chord
         One a bar.
-    scale : sequence of int
-        Pitch classes of the key.
-    metre : Metre
-    low, high : int
-        Range, MIDI note numbers.
+    setting : Setting
     material : Dice
         What sections of the same kind share: the motifs and the shape of the phrase.
     dice : Dice
@@ -79,9 +96,8 @@ def sing_section(
         See :func:`motif`.
     loud : float
         Added to every velocity.
-    expressive : bool
-        Slides into notes and vibrato.
     """
+    scale, metre, low, high = setting.scale, setting.metre, setting.low, setting.high
     bars = {
         "a": motif(metre, busy, material),
         "b": motif(metre, busy * 0.9, material),
@@ -102,7 +118,7 @@ def sing_section(
             pitch = nearest(min(high, max(low, pitch)), scale_over(scale, chord), low, high)
             if strong or beats >= 1.0:
                 pitch = nearest(pitch, chord.pitch_classes, low, high)
-            gesture = _sung(at, beats, dice) if expressive else None
+            gesture = _sung(at, beats, dice)
             sketch.add(start + at, beats * 0.94, pitch, _LOUD[strong] + loud + dice.normal(5), gesture)
         # The next bar starts near here, but not at the edge of the range.
         pitch += round(0.35 * ((low + high) / 2 - pitch))
@@ -151,7 +167,7 @@ def _vary(bar, metre: Metre, dice: Dice):
     return bar
 
 
-def _sung(at: float, beats: float, dice: Dice) -> Gesture | None:
+def _sung(at: float, beats: float, dice: Dice) -> Gesture:
     slide = -dice.uniform(0.5, 1.6) if at == 0 and dice.chance(0.5) else -dice.uniform(0.1, 0.6)
     depth = dice.uniform(0.12, 0.3) if beats >= 1.0 else 0.0
     return Gesture(slide, dice.uniform(0.06, 0.14), depth, dice.uniform(4.8, 6.2), dice.uniform(0.2, 0.35))

@@ -9,6 +9,7 @@ from irtools.multitrack.composition.dice import Dice
 from irtools.multitrack.composition.form import Section
 from irtools.multitrack.composition.harmony import MODES, PROGRESSIONS, SCALES, chords_of
 from irtools.multitrack.composition.instruments import Instrument
+from irtools.multitrack.composition.melody import Setting
 from irtools.multitrack.composition.metres import METRES, Metre
 from irtools.multitrack.composition.sketch import Clock, Sketch
 
@@ -123,10 +124,11 @@ def _write_drums(plan, section, kind, start, sketch):
 def _write_bass(plan, section, kind, start, chords, kick, sketch, loud):
     shared, own = Dice("bass style", plan.seed, kind), Dice("bass", plan.seed, section.index)
     style, player = shared.weighted(accompaniment.BASS_STYLES), plan.band["bass"]
+    setting = Setting(plan.scale, plan.metre, player.low, player.high)
     for bar, chord in enumerate(chords):
         accompaniment.play_bass(
-            sketch, start + bar * plan.metre.beats, chord, chords[(bar + 1) % len(chords)], plan.scale, plan.metre,
-            kick, style, player.low, player.high, own, loud / 2,
+            sketch, start + bar * plan.metre.beats, (chord, chords[(bar + 1) % len(chords)]), setting, kick, style,
+            own, loud / 2,
         )  # fmt: skip
 
 
@@ -144,19 +146,18 @@ def _write_other(plan, section, kind, start, chords, written, loud):
             accompaniment.play_chords(written[part], start, voicings, plan.metre, style, shared, loud)
     if section.kind == "solo":
         player = plan.band["solo"]
-        melody.sing_section(
-            written["solo"], start, chords, plan.scale, plan.metre, player.low, player.high,
-            Dice("solo", plan.seed), Dice("solo", plan.seed, section.index), busy=0.65,
-        )  # fmt: skip
+        setting = Setting(plan.scale, plan.metre, player.low, player.high)
+        material, own = Dice("solo", plan.seed), Dice("solo", plan.seed, section.index)
+        melody.sing_section(written["solo"], start, chords, setting, material, own, busy=0.65)
 
 
 def _write_vocals(plan, section, kind, start, chords, written, loud):
     player, shared = plan.band["vocals"], Dice("melody", plan.seed, kind)
-    melody.sing_section(
-        written["vocals"], start, chords, plan.scale, plan.metre, player.low, player.high,
-        shared, Dice("vocals", plan.seed, section.index), busy=shared.uniform(0.25, 0.6), loud=loud,
-    )  # fmt: skip
+    setting = Setting(plan.scale, plan.metre, player.low, player.high)
+    own, busy = Dice("vocals", plan.seed, section.index), shared.uniform(0.25, 0.6)
+    melody.sing_section(written["vocals"], start, chords, setting, shared, own, busy=busy, loud=loud)
     if "backing" in written and section.kind == "chorus":
         player = plan.band["backing"]
         voicings = accompaniment.voice_all(chords, player.low, player.high)
-        accompaniment.play_chords(written["backing"], start, voicings, plan.metre, "held", Dice("backing"), loud)
+        own = Dice("backing", plan.seed, section.index)
+        accompaniment.play_chords(written["backing"], start, voicings, plan.metre, "held", own, loud)
