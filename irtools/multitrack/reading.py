@@ -7,13 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
+from irtools.multitrack.decoding import AudioFile
 from irtools.multitrack.listing import find_files
 from irtools.multitrack.recording import check_names
-from irtools.multitrack.truncation import missing_bytes
 
 CHANNELS = ("error", "mean", "left", "right")
 LENGTHS = ("error", "pad", "trim")
@@ -73,12 +72,12 @@ class MultitrackReader:
         self.names, self.paths = tuple(paths), tuple(paths.values())
         self._channels, self._closed = channels, False
         with ExitStack() as stack:
-            self._files = [stack.enter_context(_open(path)) for path in self.paths]
-            _check_headers(self.paths, self._files, channels, lengths)
+            self._files = [stack.enter_context(AudioFile(path)) for path in self.paths]
+            _check_headers(self._files, channels, lengths)
             self._handles = stack.pop_all()
-        frames = [file.frames for file in self._files]
-        self.sample_rate: int = self._files[0].samplerate
-        self.samples: int = min(frames) if lengths == "trim" else max(frames)
+        shortest_or_longest = min if lengths == "trim" else max
+        self.sample_rate: int = self._files[0].sample_rate
+        self.samples: int = shortest_or_longest(file.samples for file in self._files)
 
     def __enter__(self) -> MultitrackReader:
         return self
@@ -130,10 +129,10 @@ class MultitrackReader:
             raise ValueError(f"samples: expected at least 1, got {samples}")
         stop = self.samples if samples is None else min(start + samples, self.samples)
         block = torch.zeros(len(self._files), stop - start)
-        for row, file, path in zip(block, self._files, self.paths, strict=True):
-            present = min(stop, file.frames) - start
+        for row, file in zip(block, self._files, strict=True):
+            present = min(stop, file.samples) - start
             if present > 0:
-                row[:present] = torch.from_numpy(self._read_one(file, path, start, present))
+                row[:present] = torch.from_numpy(_to_mono(file.read(start, present), self._channels))
         return block
 
     def blocks(self, block_samples: int) -> Iterator[Tensor]:
@@ -168,46 +167,6 @@ class MultitrackReader:
             raise ValueError(f"block_samples: expected at least 1, got {block_samples}")
         return (self.read(start, block_samples) for start in range(0, self.samples, block_samples))
 
-    def _read_one(self, file: soundfile.SoundFile, path: Path, start: int, samples: int) -> np.ndarray:
-        try:
-            if file.tell() != start:
-                file.seek(start)
-            frames = file.read(samples, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise ValueError(f"{path}: damaged or truncated after sample {start} ({error})") from error
-        if len(frames) < samples:
-            raise ValueError(
-                f"{path}: truncated: its header announces {file.frames} samples, it ends at {start + len(frames)}"
-            )
-        bad = first_non_finite(frames)
-        if bad is not None:
-            value = frames[bad][~np.isfinite(frames[bad])][0]
-            raise ValueError(f"{path}: non-finite value ({value}) at sample {start + bad}; expected finite samples")
-        return _to_mono(frames, self._channels)
-
-
-def first_non_finite(frames: np.ndarray) -> int | None:
-    """Index along the first axis of the first NaN or infinite value, or None.
-
-    Parameters
-    ----------
-    frames : ndarray, shape (samples, ...)
-
-    Returns
-    -------
-    int or None
-
-    Examples
-    --------
-    >>> first_non_finite(np.array([[0.0, 1.0], [2.0, np.nan]]))
-    1
-    """
-    # A finite sum means finite terms and costs no mask of their size; float32 terms cannot overflow it.
-    if np.isfinite(frames.sum(dtype=np.float64)):
-        return None
-    bad = ~np.isfinite(frames.reshape(len(frames), -1)).all(axis=1)
-    return int(bad.argmax()) if bad.any() else None
-
 
 def _select(found: dict[str, Path], source, names) -> dict[str, Path]:
     if names is None:
@@ -224,44 +183,22 @@ def _check_choice(argument: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{argument}: expected one of {', '.join(allowed)}, got {value!r}")
 
 
-def _open(path: Path) -> soundfile.SoundFile:
-    if not path.exists():
-        raise ValueError(f"{path}: no such file; expected an audio file")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise ValueError(f"{path}: not a readable audio file ({error}); expected e.g. WAV or FLAC") from error
-    try:
-        _check_whole(path, file)
-    except ValueError:
-        file.close()
-        raise
-    return file
-
-
-def _check_whole(path: Path, file: soundfile.SoundFile) -> None:
-    missing = missing_bytes(path)
-    if missing:
-        raise ValueError(f"{path}: truncated: its header announces {missing} bytes more than it holds")
-    if file.frames == 0:
-        raise ValueError(f"{path}: holds no samples; expected at least one")
-
-
-def _check_headers(paths, files, channels: str, lengths: str) -> None:
-    first_path, first = paths[0], files[0]
-    for path, file in zip(paths, files, strict=True):
-        if file.samplerate != first.samplerate:
+def _check_headers(files: list[AudioFile], channels: str, lengths: str) -> None:
+    first = files[0]
+    for file in files:
+        if file.sample_rate != first.sample_rate:
             raise ValueError(
-                f"{path}: {file.samplerate} Hz, but {first_path} has {first.samplerate} Hz; expected one sample rate"
+                f"{file.path}: {file.sample_rate} Hz, but {first.path} has {first.sample_rate} Hz; "
+                "expected one sample rate"
             )
         if file.channels > 1 and channels == "error":
             raise ValueError(
-                f"{path}: {file.channels} channels; expected one a microphone "
+                f"{file.path}: {file.channels} channels; expected one a microphone "
                 '(channels="mean", "left" or "right" makes one of them)'
             )
-        if file.frames != first.frames and lengths == "error":
+        if file.samples != first.samples and lengths == "error":
             raise ValueError(
-                f"{path}: {file.frames} samples, but {first_path} has {first.frames}; expected one length "
+                f"{file.path}: {file.samples} samples, but {first.path} has {first.samples}; expected one length "
                 '(lengths="pad" appends zeros, "trim" cuts to the shortest)'
             )
 

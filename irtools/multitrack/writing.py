@@ -9,7 +9,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from irtools.multitrack.reading import first_non_finite
+from irtools.multitrack.decoding import first_non_finite
 from irtools.multitrack.recording import check_names
 from irtools.multitrack.replacing import check_targets, make_folder, remove_folders
 

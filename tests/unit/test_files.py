@@ -346,6 +346,14 @@ def test_wav_that_was_streamed_with_an_unknown_length_is_read(tmp_path):
     assert torch.equal(read_multitrack(tmp_path).waveforms, noise(1, 500))
 
 
+def test_wav_with_notes_before_its_samples_is_read(tmp_path):
+    raw = put(tmp_path / "mic.wav", noise(1, 500)[0]).read_bytes()
+    at = raw.find(b"data")
+    notes = b"bext" + struct.pack("<I", 4001) + b"n" * 4001 + b"\0"
+    (tmp_path / "mic.wav").write_bytes(raw[:at] + notes + raw[at:])
+    assert torch.equal(read_multitrack(tmp_path).waveforms, noise(1, 500))
+
+
 def test_wav_that_ffmpeg_streamed_is_read(tmp_path):
     put(tmp_path / "mic.wav", noise(1, 500)[0])
     command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "mic.wav"), "-c:a", "pcm_f32le", "-f", "wav", "-"]
