@@ -145,7 +145,7 @@ def _filtered_energy(filters: Tensor, sources: Tensor) -> Tensor:
     """|c_nj * s_j|² for each filter (N, J, taps), from the autocorrelation of each source."""
     taps = filters.shape[-1]
     energy = [
-        torch.einsum("na,ab,nb->n", c, block_toeplitz(correlations(s[None], s[None], taps)), c)
+        torch.einsum("na,ab,nb->n", c, block_toeplitz(correlations(s[None], s[None][:0], taps)[0]), c)
         for c, s in zip(filters.unbind(1), sources, strict=True)
     ]
     return torch.stack(energy, dim=1).clamp(min=0)

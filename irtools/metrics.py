@@ -72,6 +72,7 @@ def score(
 
     Examples
     --------
+    >>> import torch
     >>> s = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
     >>> scores = score(s + 0.1 * s.flip(0), s, 1000, names=("kick", "snare"), filter_length=8)
     >>> scores.sdr.shape, [round(value) for value in scores.overall("si_sdr")]
