@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?=
 JOBS ?= 2
 BIN := .venv/bin
+# Threads that sleep while they wait, not spin: several processes share few cores.
+export OMP_WAIT_POLICY := passive
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c binder/constraints.txt
 PIN = $(shell $(BIN)/python binder/sync.py --print $(1))
 
