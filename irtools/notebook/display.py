@@ -157,7 +157,9 @@ def table_html(header: list[str], cells: list[list[str]], caption: str) -> str:
     >>> "<th scope='row'>bass</th>" in table_html(["stem", "dB"], [["bass", "7.2"]], "Scores")
     True
     """
-    head = "".join(f"<th scope='col'>{escape(title)}</th>" for title in header)
+    head = f"<th scope='col'>{escape(header[0])}</th>" + "".join(
+        f"<th scope='col' style='text-align:right'>{escape(title)}</th>" for title in header[1:]
+    )
     body = "".join(
         f"<tr><th scope='row'>{escape(row[0])}</th>"
         + "".join(f"<td style='text-align:right'>{escape(cell)}</td>" for cell in row[1:])

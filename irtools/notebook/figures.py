@@ -133,8 +133,11 @@ def plot_stage(details: Mapping) -> Figure:
     width, depth = details["room_m"][:2]
     figure = _figure(5.0, 0.8 + 4.2 * depth / width)
     axis = figure.subplots()
-    for label, color, marker, shift in (("source", PALETTE[0], "o", (5, 4)), ("mic", PALETTE[1], "^", (5, -10))):
-        across, along, _ = zip(*details[f"{label}_positions_m"], strict=True)
+    for label, key, color, marker, shift in (
+        ("source", "source_positions_m", PALETTE[0], "o", (5, 4)),
+        ("microphone", "mic_positions_m", PALETTE[1], "^", (5, -10)),
+    ):
+        across, along, _ = zip(*details[key], strict=True)
         axis.plot(across, along, linestyle="", marker=marker, color=color, label=label)
         for number, at in enumerate(zip(across, along, strict=True)):
             axis.annotate(str(number), at, xytext=shift, textcoords="offset points", color=color, fontsize=8)

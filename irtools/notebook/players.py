@@ -62,7 +62,7 @@ def listen(
     """
     ready, gain_db = _prepare({("", label): clip for label, clip in clips.items()}, sample_rate, start, seconds)
     figures = "".join(
-        f"<div style='flex:1 1 14em;max-width:22em'><div>{escape(label)}</div>{_player(clip, rate, label)}</div>"
+        f"<div style='flex:1 1 11em;max-width:22em'><div>{escape(label)}</div>{_player(clip, rate, label)}</div>"
         for (_, label), (clip, rate) in ready.items()
     )
     row = f"<div style='display:flex;flex-wrap:wrap;gap:.8em 1.2em'>{figures}</div>"

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import platform
-import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib.metadata import version
 from numbers import Integral, Real
@@ -92,7 +91,7 @@ class Results(MutableMapping):
 
         Examples
         --------
-        >>> import unittest.mock
+        >>> import tempfile, unittest.mock
         >>> results = Results("demo", "smoke", seed=0)
         >>> results["answer"] = 42
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -176,11 +175,9 @@ def _version(package: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

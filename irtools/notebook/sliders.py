@@ -134,7 +134,7 @@ def _step_html(step, sample_rate, gain_db):
             f"<tr><th scope='row'>{escape(key)}</th><td style='text-align:right'>{escape(value)}</td></tr>"
             for key, value in step.numbers.items()
         )
-        parts.append(f"<table class='table' style='width:auto'><tbody>{rows}</tbody></table>")
+        parts.append(f"<table class='table' style='width:auto;margin:.5em 0'><tbody>{rows}</tbody></table>")
     for label, clip in step.clips.items():
         player = audio_html(clip * 10 ** (gain_db / 20), sample_rate, label)
         parts.append(f"<div style='max-width:22em'><div>{escape(label)}</div>{player}</div>")
