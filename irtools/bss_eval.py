@@ -178,16 +178,16 @@ def correlations(references: Tensor, estimates: Tensor, n_lags: int) -> tuple[Te
     n_sources, samples = references.shape
     n_fft = max(1024, 16 * (1 << (n_lags - 1).bit_length()))
     step = n_fft - n_lags + 1
-    n_blocks = -(-samples // step)
-    signals = references.new_zeros(n_sources + len(estimates), n_blocks * step + n_lags - 1)
-    signals[:n_sources, :samples], signals[n_sources:, :samples] = references, estimates
-    behind = signals[:n_sources, : n_blocks * step].unflatten(-1, (n_blocks, step))
-    ahead = signals.unfold(-1, n_fft, step)
+    stride = 8 * step  # 8 blocks at a time stay in the cache
     total = 0
-    for blocks in torch.arange(n_blocks).split(8):  # 8 blocks at a time stay in the cache
-        part = slice(int(blocks[0]), int(blocks[-1]) + 1)
-        a, b = torch.fft.rfft(behind[:, part], n_fft), torch.fft.rfft(ahead[:, part], n_fft)
-        total = total + torch.einsum("ibf,jbf->ijf", a.conj(), b)
+    for begin in range(0, samples, stride):
+        piece = references.new_zeros(n_sources + len(estimates), stride + n_lags - 1)
+        stop = min(begin + piece.shape[-1], samples)
+        piece[:n_sources, : stop - begin] = references[:, begin:stop]
+        piece[n_sources:, : stop - begin] = estimates[:, begin:stop]
+        behind = torch.fft.rfft(piece[:n_sources, :stride].unflatten(-1, (8, step)), n_fft).conj()
+        ahead = torch.fft.rfft(piece.unfold(-1, n_fft, step), n_fft)
+        total = total + torch.stack([(source * ahead).sum(1) for source in behind])
     lags = torch.fft.irfft(total, n_fft)[..., :n_lags]
     return lags[:, :n_sources], lags[:, n_sources:]
 
@@ -214,7 +214,7 @@ def block_toeplitz(lags: Tensor) -> Tensor:
     """
     n_sources, _, taps = lags.shape
     both = torch.cat([lags.transpose(0, 1)[..., 1:].flip(-1), lags], dim=-1)  # lag a - b at taps - 1 + a - b
-    blocks = both.unfold(-1, taps, 1).flip(-1)  # (i, j, a, b), a strided view of the lags, columns turned round
+    blocks = both.unfold(-1, taps, 1).flip(-1)  # (i, j, a, b) from a strided view of the lags, columns turned round
     return blocks.transpose(1, 2).reshape(n_sources * taps, n_sources * taps)
 
 
@@ -243,10 +243,10 @@ def _bss_eval_one(h: Tensor, s: Tensor, window: int, starts: range, filter_lengt
 
 def _window_ratios(h: Tensor, s: Tensor, joint: Tensor, single: Tensor, n_fft: int) -> Tensor:
     """The four ratios (4, sources) in one window, given the spectra of the filters."""
-    signal, error = s.square().sum(-1), (s - h).square().sum(-1)
+    signal, content, error = (x.square().sum(-1) for x in (s, h, s - h))
     h_spec, s_spec = torch.fft.rfft(h, n_fft), torch.fft.rfft(s, n_fft)
     own = single * s_spec  # P_s h
-    everything = torch.einsum("njf,jf->nf", joint, s_spec)  # P h
+    everything = (joint * s_spec).sum(1)  # P h
     interference = 0 * own if len(s) == 1 else everything - own  # one source: the two projections are one
     ratios = torch.stack(
         [
@@ -256,8 +256,8 @@ def _window_ratios(h: Tensor, s: Tensor, joint: Tensor, single: Tensor, n_fft: i
             decibels(_spectral_energy(everything, n_fft), _spectral_energy(h_spec - everything, n_fft)),
         ]
     )
-    ratios[:, (s == 0).all(-1)] = torch.nan
-    ratios[1:, (h == 0).all(-1)] = torch.nan
+    ratios[:, signal == 0] = torch.nan
+    ratios[1:, content == 0] = torch.nan
     return ratios
 
 
