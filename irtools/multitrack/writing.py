@@ -138,7 +138,6 @@ class MultitrackWriter:
                 for temporary, path in zip(self._temporary, self.paths, strict=True):
                     _clear_time_stamp(temporary)
                     temporary.replace(path)
-                self._made = []
         finally:
             self._discard()
 
@@ -157,7 +156,7 @@ class MultitrackWriter:
         self._close()
         for path in self._temporary:
             path.unlink(missing_ok=True)
-        remove_folders(self._made)
+        remove_folders(self._made)  # those that hold no file
 
 
 def _check_file_names(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -230,7 +230,7 @@ def test_musdb_without_musdb(tmp_path, monkeypatch):
 
 # Saraga 1.5 Carnatic
 
-CONCERT, RECORDING = "Cherthala Ranganatha Sharma at Arkay by Cherthala Ranganatha Sharma", "Bhuvini Dasudane"
+CONCERT, RECORDING = "Songs by Tyagaraja by Cherthala Ranganatha Sharma", "Bhuvini Dasudane"
 ALL_MICS = {"vocal": 400, "violin": 600, "mridangam-left": 100, "mridangam-right": 150, "ghatam": 900, "vocal-s": 500}
 
 
