@@ -10,6 +10,7 @@ from torch import Tensor
 
 from irtools.methods.reduction import Separator
 from irtools.methods.registry import LEARNERS, choose_device, find_method
+from irtools.multitrack.audit import Auditor
 from irtools.multitrack.files import MultitrackReader, MultitrackWriter
 
 
@@ -48,7 +49,8 @@ def reduce_files(
     Returns
     -------
     dict
-        Plain types, ready for a report: the method, its options, what it learned, the time it took.
+        Plain types, ready for a report: the method, its options, what it learned, what is odd about the recording
+        (``findings``, see :func:`irtools.multitrack.audit.audit`), the time it took.
 
     Raises
     ------
@@ -89,12 +91,15 @@ def reduce_files(
 
     separator = LEARNERS[method](pieces("learn", chunk), reader.sample_rate, **options)
     outputs = [reader.names[mic] for mic in separator.close_mics]
+    auditor = Auditor(reader.names)
     size = -(-chunk // separator.align) * separator.align
     with MultitrackWriter(out_dir, outputs, reader.sample_rate, samples=reader.samples) as writer:
         for mics, piece in pieces("separate", size):
+            auditor.add(mics)
             writer.write(separator.separate(mics, piece).cpu())
     seconds = time.perf_counter() - start
     return _report(method, options, reader, outputs, separator) | {
+        "findings": auditor.findings(),
         "device": str(target),
         "chunk_seconds": size / reader.sample_rate,
         "elapsed_s": seconds,

@@ -37,19 +37,73 @@ def audit(multitrack: Multitrack) -> list[str]:
     >>> audit(Multitrack(("vocals", "bass"), torch.tensor([[0.1, -0.1], [0.0, 0.0]]), 44100))
     ['bass: silent: every sample is zero']
     """
-    findings = []
-    for name, waveform in zip(multitrack.names, multitrack.waveforms, strict=True):
-        if not waveform.any():
-            findings.append(f"{name}: silent: every sample is zero")
-            continue
-        clipped = clipped_samples(waveform)
-        if clipped:
-            findings.append(f"{name}: clipped: {clipped} samples in runs at {waveform.abs().max().item():.3f}")
-        mean = waveform.mean(dtype=torch.float64).item()
-        rms = waveform.double().square().mean().sqrt().item()
-        if abs(mean) > max(OFFSET_LEVEL, OFFSET_SHARE * rms):
-            findings.append(f"{name}: constant offset of {mean:+.4f} at an RMS of {rms:.4f}")
-    return findings + _duplicates(multitrack)
+    auditor = Auditor(multitrack.names)
+    auditor.add(multitrack.waveforms)
+    return auditor.findings()
+
+
+class Auditor:
+    """The audit of a recording that comes in pieces; runs of clipped samples are counted within each piece.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the microphones.
+
+    Examples
+    --------
+    >>> import torch
+    >>> auditor = Auditor(["vocals", "bass"])
+    >>> for piece in torch.tensor([[0.1, -0.1], [0.0, 0.0]]).split(1, dim=1):
+    ...     auditor.add(piece)
+    >>> auditor.findings()
+    ['bass: silent: every sample is zero']
+    """
+
+    def __init__(self, names):
+        self.names = tuple(names)
+        self._samples = 0
+        self._peak = torch.zeros(len(self.names))
+        self._clipped = [0] * len(self.names)
+        self._sum = torch.zeros(len(self.names), dtype=torch.float64)
+        self._energy = torch.zeros(len(self.names), dtype=torch.float64)
+        self._same = {(first, second) for second in range(len(self.names)) for first in range(second)}
+
+    def add(self, waveforms: Tensor) -> None:
+        """Take in the next piece, shape (mics, samples)."""
+        waveforms = waveforms.cpu()
+        peaks = waveforms.abs().amax(dim=1)
+        for mic, peak in enumerate(peaks):
+            if peak >= self._peak[mic]:
+                # Only samples at the loudest level of the whole recording are clipped.
+                before = self._clipped[mic] if peak == self._peak[mic] else 0
+                self._clipped[mic] = before + clipped_samples(waveforms[mic])
+        self._peak = torch.maximum(self._peak, peaks.to(self._peak))
+        self._sum += waveforms.sum(dim=1, dtype=torch.float64)
+        self._energy += torch.stack([waveform.double().square().sum() for waveform in waveforms])
+        self._same = {(a, b) for a, b in self._same if torch.equal(waveforms[a], waveforms[b])}
+        self._samples += waveforms.shape[1]
+
+    def findings(self) -> list[str]:
+        """One sentence a finding, as :func:`audit` returns them."""
+        findings, silent = [], set()
+        for mic, name in enumerate(self.names):
+            if not self._peak[mic]:
+                silent.add(mic)
+                findings.append(f"{name}: silent: every sample is zero")
+                continue
+            if self._clipped[mic]:
+                peak = self._peak[mic].item()
+                findings.append(f"{name}: clipped: {self._clipped[mic]} samples in runs at {peak:.3f}")
+            mean = (self._sum[mic] / self._samples).item()
+            rms = (self._energy[mic] / self._samples).sqrt().item()
+            if abs(mean) > max(OFFSET_LEVEL, OFFSET_SHARE * rms):
+                findings.append(f"{name}: constant offset of {mean:+.4f} at an RMS of {rms:.4f}")
+        copies = {}
+        for first, second in sorted(self._same, key=lambda pair: pair[::-1]):
+            if second not in silent:
+                copies.setdefault(second, first)
+        return findings + [f"{self.names[b]}: the same signal as {self.names[a]}" for b, a in copies.items()]
 
 
 def clipped_samples(waveform: Tensor) -> int:
@@ -82,14 +136,3 @@ def clipped_samples(waveform: Tensor) -> int:
             marked[offset : offset + len(starts)] |= starts
         total += int(marked.sum())
     return total
-
-
-def _duplicates(multitrack: Multitrack) -> list[str]:
-    findings, waveforms = [], multitrack.waveforms
-    for second in range(1, multitrack.n_mics):
-        for first in range(second):
-            if waveforms[second].any() and torch.equal(waveforms[first], waveforms[second]):
-                names = multitrack.names
-                findings.append(f"{names[second]}: the same signal as {names[first]}")
-                break
-    return findings
