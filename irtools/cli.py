@@ -190,7 +190,7 @@ def reduce(
             **options,
         )
     write_json(out_dir / "report.json", {"irtools": __version__, "input": str(mics_dir)} | report | {"warnings": said})
-    for line in report["findings"] + said:
+    for line in report["findings"] + report["details"].get("notes", []) + said:
         print(f"irtools: warning: {line}", file=sys.stderr)
     seconds = report["samples"] / report["sample_rate"]
     print(f"{method}: {len(report['outputs'])} sources, {seconds:.1f} s in {report['elapsed_s']:.2f} s -> {out_dir}")

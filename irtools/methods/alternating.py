@@ -53,8 +53,8 @@ def alternating_minimisation(
     -------
     Reduction
         ``sources`` are λ_nn ŝ_n, ``gains`` is Λ (the mean over the blocks where ``block_samples`` is set) and
-        ``details`` has ``mixture``, ``privileged``, ``weights`` (b), ``demixing`` (A of S = A [X; m]) and
-        ``settings``.
+        ``details`` has ``mixture``, ``privileged``, ``weights`` (b), ``demixing`` (A of S = A [X; m]),
+        ``settings`` and ``notes`` (sentences, such as that every gain is at its lower clip).
 
     Raises
     ------
@@ -177,8 +177,17 @@ def _learn(pieces, mixture, assignment, n_sources, settings):
         cost=torch.from_numpy(found.cost),
         n_iter=found.n_iter,
         converged=bool(found.converged.all()),
-        details=_details(mixture, settings) | {"weights": found.weights[0].tolist(), "demixing": demixing.tolist()},
+        details=_details(mixture, settings)
+        | {"weights": found.weights[0].tolist(), "demixing": demixing.tolist(), "notes": _notes(gains, settings)},
     )
+
+
+def _notes(gains, settings):
+    """What a reader of the result should know."""
+    low = settings.off_diagonal[0]
+    if gains.numel() > 1 and (gains <= low).sum() >= gains.numel() - gains.shape[1]:
+        return [f"every bleed gain is at its lower clip, {low:g}: the answer is that setting, not the recording"]
+    return []
 
 
 def _separate_blocks(mics, mixdown, mixture, assignment, n_sources, settings):

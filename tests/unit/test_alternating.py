@@ -205,3 +205,11 @@ def test_a_singular_problem_names_its_iteration():
 def test_bad_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
         alternating_minimisation(torch.ones(2, 10), **options)
+
+
+def test_an_answer_that_is_only_the_clip_says_so():
+    _, sources, mics = scene(samples=2000)
+    blind = alternating_minimisation(mics, variant="notebook")
+    told = alternating_minimisation(mics, variant="notebook", mixture="clean", mixdown=sources.sum(0))
+    assert "lower clip, 0.001" in blind.details["notes"][0]
+    assert told.details["notes"] == []
