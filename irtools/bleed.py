@@ -68,7 +68,7 @@ def residual_bleed_db(
         if tuple(images_of_others.shape) != expected:
             raise ValueError(f"images_of_others: expected shape {expected}, got {tuple(images_of_others.shape)}")
         images, own = images_of_others.double(), torch.eye(n_sources, dtype=torch.bool, device=s.device)[..., None]
-        images, _ = check_signals(torch.where(own, s, images), images.new_zeros(images.shape))
+        images, _ = check_signals(torch.where(own, s, images), torch.zeros_like(images), "images_of_others")
         rows = []
         for estimate, present in zip(h, images, strict=True):
             filters, _ = projection_filters(estimate[None], present, filter_length)

@@ -26,12 +26,14 @@ def decibels(numerator: Tensor, denominator: Tensor) -> Tensor:
     return 10 * torch.log10(numerator / denominator)
 
 
-def check_signals(estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+def check_signals(estimates: Tensor, references: Tensor, name: str = "estimates") -> tuple[Tensor, Tensor]:
     """Both arguments of a metric as float64, after checking that they can be compared.
 
     Parameters
     ----------
     estimates, references : Tensor, shape (..., sources, samples), float32 or float64
+    name : str
+        How a message calls the first argument.
 
     Returns
     -------
@@ -51,27 +53,28 @@ def check_signals(estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor
       ...
     ValueError: estimates: expected the shape of references, (3, 8), got (2, 8)
     """
-    for name, signals in (("estimates", estimates), ("references", references)):
+    both = ((name, estimates), ("references", references))
+    for label, signals in both:
         if not isinstance(signals, Tensor):
             kind = type(signals).__name__
-            raise TypeError(f"{name}: expected a torch.Tensor of shape (..., sources, samples), got {kind}")
+            raise TypeError(f"{label}: expected a torch.Tensor of shape (..., sources, samples), got {kind}")
         if signals.dtype not in (torch.float32, torch.float64):
             kind = str(signals.dtype).removeprefix("torch.")
-            raise TypeError(f"{name}: expected dtype float32 or float64, got {kind}")
+            raise TypeError(f"{label}: expected dtype float32 or float64, got {kind}")
         if signals.ndim < 2 or signals.shape[-1] == 0 or signals.shape[-2] == 0:
-            raise ValueError(f"{name}: expected shape (..., sources, samples), got {tuple(signals.shape)}")
+            raise ValueError(f"{label}: expected shape (..., sources, samples), got {tuple(signals.shape)}")
     if estimates.shape != references.shape:
         raise ValueError(
-            f"estimates: expected the shape of references, {tuple(references.shape)}, got {tuple(estimates.shape)}"
+            f"{name}: expected the shape of references, {tuple(references.shape)}, got {tuple(estimates.shape)}"
         )
-    for name, signals in (("estimates", estimates), ("references", references)):
+    for label, signals in both:
         # A finite sum of finite float32 numbers in float64: no mask of the signal's size is made.
         if not torch.isfinite(signals.sum(dtype=torch.float64)):
             bad = (~torch.isfinite(signals)).nonzero()
             if len(bad):
                 place = tuple(bad[0].tolist())
                 raise ValueError(
-                    f"{name}: expected finite samples, got {signals[place].item()} at source {place[-2]}, "
+                    f"{label}: expected finite samples, got {signals[place].item()} at source {place[-2]}, "
                     f"sample {place[-1]}"
                 )
     return estimates.double(), references.double()

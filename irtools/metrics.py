@@ -100,7 +100,7 @@ def score(
     ratios, si = bss_eval(h, s, window=window, hop=hop, filter_length=filter_length), si_sdr(h, s)
     before = None
     if inputs is not None:
-        x, _ = check_signals(inputs, references)
+        x, _ = check_signals(inputs, references, "inputs")
         before = si_sdr(x, s), bss_eval(x, s, window=window, hop=hop, filter_length=1).sdr  # SDR needs no filters
     return Scores(
         names=names,
