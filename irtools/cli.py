@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
-import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from irtools import terminal
 from irtools._version import __version__
 
 app = typer.Typer(
-    help="Reduce the bleed in live multitrack recordings.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-simulate = typer.Typer(help="Put clean stems on a simulated stage.", no_args_is_help=True, rich_markup_mode=None)
+simulate = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(simulate, name="simulate")
 
-Mics = Annotated[Path, typer.Argument(help="Folder of .wav or .flac files, one a microphone.")]
-Stems = Annotated[Path, typer.Argument(help="Folder of clean .wav or .flac stems of equal length.")]
-Out = Annotated[Path, typer.Argument(help="Folder to write to; made if missing.")]
+
+def _folder(metavar: str, help: str):
+    return Annotated[Path, typer.Argument(metavar=metavar, help=help, show_default=False)]
+
+
+Mics = _folder("MICS_DIR", "Folder of .wav or .flac files, one a microphone.")
+Stems = _folder("STEMS_DIR", "Folder of clean .wav or .flac stems of equal length.")
+Estimates = _folder("ESTIMATES_DIR", "Folder of estimates.")
+References = _folder("REFERENCES_DIR", "Folder of references with the same file names.")
+Out = _folder("OUT_DIR", "Folder to write to; made if missing.")
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that irtools did not write.")]
 Channels = Annotated[str, typer.Option(help="Files of several channels: error, mean, left or right.")]
@@ -41,22 +48,16 @@ def main() -> None:
     if os.environ.get("IRTOOLS_DEBUG"):
         app()
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        with terminal.warnings_as_lines():
+            sys.exit(app(standalone_mode=False) or 0)
     except (typer.Abort, KeyboardInterrupt):
-        _stop("interrupted", 1)
+        terminal.stop("interrupted", 1)
     except (ValueError, TypeError) as error:
-        _stop(str(error), 2)
+        terminal.stop(str(error), 2)
     except Exception as error:
-        if hasattr(error, "format_message"):
-            _stop(error.format_message(), 2)
-        _stop(f"{type(error).__name__}: {error} (IRTOOLS_DEBUG=1 shows where)", 1)
-
-
-def _stop(message: str, code: int) -> None:
-    print("irtools: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(code)
+        if hasattr(error, "format_message"):  # of the parser: a wrong argument or option
+            terminal.stop(f"{error.format_message()} (--help shows what is expected)", 2)
+        terminal.stop(f"{type(error).__name__}: {error} (IRTOOLS_DEBUG=1 shows where)", 1)
 
 
 def _version(wanted: bool) -> None:
@@ -65,11 +66,24 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _help_if_alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
-    pass
+    """Reduce the bleed in live multitrack recordings."""
+    _help_if_alone(context)
+
+
+@simulate.callback()
+def _simulate(context: typer.Context) -> None:
+    """Put clean stems on a simulated stage."""
+    _help_if_alone(context)
 
 
 @app.command()
@@ -85,7 +99,7 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Machine-readab
         print(f"{name:12} {summary}")
 
 
-@app.command()
+@app.command(short_help="Put a real song on a simulated stage.")
 def demo(
     out_dir: Out, seed: Seed = 0, rt60: Rt60 = 0.2, distance: Distance = 0.5, overwrite: Overwrite = False
 ) -> None:
@@ -95,7 +109,7 @@ def demo(
     _simulate_room(falcon69(), out_dir, seed, rt60, distance, None, "omni", overwrite, "falcon69")
 
 
-@simulate.command("linear")
+@simulate.command("linear", short_help="Microphones that differ in gains only.")
 def simulate_linear(
     stems_dir: Stems,
     out_dir: Out,
@@ -130,7 +144,7 @@ def simulate_linear(
     _write_scene(scene, out_dir, {"seed": seed, "stems": str(stems_dir)}, overwrite)
 
 
-@simulate.command("room")
+@simulate.command("room", short_help="A stage in a simulated room.")
 def simulate_room(
     stems_dir: Stems,
     out_dir: Out,
@@ -150,7 +164,7 @@ def simulate_room(
     _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, overwrite, str(stems_dir))
 
 
-@app.command()
+@app.command(short_help="Reduce the bleed of a recording.")
 def reduce(
     mics_dir: Mics,
     out_dir: Out,
@@ -158,7 +172,8 @@ def reduce(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     chunk_seconds: Annotated[float, typer.Option(help="Seconds of the recording in memory at a time.")] = 30.0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method, as max_iter=200; repeatable."),
     ] = None,
     mixdown: Annotated[Path | None, typer.Option(help="A mixdown of the concert, for a method that uses one.")] = None,
     channels: Channels = "error",
@@ -172,34 +187,38 @@ def reduce(
     with ExitStack() as stack:
         reader = stack.enter_context(MultitrackReader(mics_dir, channels=channels, lengths=lengths))
         check_output_folder(out_dir, mics_dir)
-        _check_replaceable(out_dir, reader.names, "report.json", overwrite)
-        options = _options(settings)
+        _check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs", overwrite)
+        options = _options(settings, set(inspect.signature(reduce_files).parameters) - {"options"})
         if mixdown is not None:
             options = {"mixture": "mixdown"} | options
             mixdown = stack.enter_context(MultitrackReader([mixdown], channels=channels))
-        said = stack.enter_context(_warnings_as_lines())
-        on_chunk = stack.enter_context(_progress_bars(reader.sample_rate))
-        report = reduce_files(
-            reader,
-            out_dir,
-            method,
-            mixdown=mixdown,
-            chunk_seconds=chunk_seconds,
-            device=device,
-            on_chunk=on_chunk,
-            **options,
-        )
+        said = stack.enter_context(terminal.collected_warnings())
+        on_chunk = stack.enter_context(terminal.progress_bars(reader.sample_rate))
+        try:
+            report = reduce_files(
+                reader,
+                out_dir,
+                method,
+                mixdown=mixdown,
+                chunk_seconds=chunk_seconds,
+                device=device,
+                on_chunk=on_chunk,
+                **options,
+            )
+        except (TypeError, ValueError) as error:
+            # A method may not name the setting whose value it could not use.
+            raise ValueError(f"{error} (with --set {' --set '.join(settings)})" if settings else str(error)) from error
     write_json(out_dir / "report.json", {"irtools": __version__, "input": str(mics_dir)} | report | {"warnings": said})
-    for line in report["findings"] + report["details"].get("notes", []) + said:
-        print(f"irtools: warning: {line}", file=sys.stderr)
+    for line in report["findings"] + said:
+        terminal.say(f"warning: {line}")
     seconds = report["samples"] / report["sample_rate"]
     print(f"{method}: {len(report['outputs'])} sources, {seconds:.1f} s in {report['elapsed_s']:.2f} s -> {out_dir}")
 
 
-@app.command()
+@app.command(short_help="Score estimates against references.")
 def score(
-    estimates_dir: Annotated[Path, typer.Argument(help="Folder of estimates.")],
-    references_dir: Annotated[Path, typer.Argument(help="Folder of references with the same file names.")],
+    estimates_dir: Estimates,
+    references_dir: References,
     inputs: Annotated[Path | None, typer.Option(help="The microphones, for the improvement over them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
@@ -238,12 +257,15 @@ def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, over
 
 
 def _write_scene(scene, out_dir: Path, origin: dict, overwrite: bool) -> None:
-    from irtools.multitrack.files import Multitrack, write_json, write_multitrack
+    from irtools.multitrack.files import Multitrack, check_output_folder, write_json, write_multitrack
 
-    for part in ("mics", "references"):
-        _check_replaceable(out_dir / part, scene.names, "../truth.json", overwrite)
-    write_multitrack(out_dir / "mics", Multitrack(scene.names, scene.mics, scene.sample_rate))
-    write_multitrack(out_dir / "references", Multitrack(scene.names, scene.references, scene.sample_rate))
+    parts = {out_dir / "mics": scene.mics, out_dir / "references": scene.references}
+    for folder in parts:
+        if Path(origin["stems"]).is_dir():
+            check_output_folder(folder, origin["stems"])
+        _check_replaceable(folder, scene.names, out_dir / "truth.json", "names", overwrite)
+    for folder, waveforms in parts.items():
+        write_multitrack(folder, Multitrack(scene.names, waveforms, scene.sample_rate))
     truth = {
         "irtools": __version__,
         **origin,
@@ -257,13 +279,17 @@ def _write_scene(scene, out_dir: Path, origin: dict, overwrite: bool) -> None:
     print(f"{len(scene.names)} microphones, {scene.samples / scene.sample_rate:.1f} s -> {out_dir}")
 
 
-def _check_replaceable(folder: Path, names, marker: str, overwrite: bool) -> None:
-    """Refuse to replace files that no earlier run of irtools wrote."""
-    if overwrite or (folder / marker).exists():
+def _check_replaceable(folder: Path, names, report: Path, key: str, overwrite: bool) -> None:
+    """Refuse to replace files that no earlier run wrote: its report lists the names of its own under ``key``."""
+    if overwrite:
         return
-    for name in names:
-        target = folder / f"{name}.wav"
-        if target.exists():
+    try:
+        told = json.loads(report.read_text(encoding="utf-8"))
+        ours = {report, *(folder / f"{name}.wav" for name in told[key])} if "irtools" in told else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = set()
+    for target in (report, *(folder / f"{name}.wav" for name in names)):
+        if target.exists() and target not in ours:
             raise ValueError(f"{target}: exists; expected a new or empty folder, or --overwrite")
 
 
@@ -281,13 +307,15 @@ def _matching(folder: Path, references, references_dir: Path):
     return found
 
 
-def _options(settings: list[str] | None) -> dict:
+def _options(settings: list[str] | None, reserved: set[str]) -> dict:
     """``NAME=VALUE`` pairs as options: numbers, lists and booleans as in JSON, anything else a string."""
     options = {}
     for setting in settings or []:
         name, equals, text = setting.partition("=")
         if not (name.isidentifier() and equals):
             raise ValueError(f"--set: expected NAME=VALUE, got {setting!r}")
+        if name in reserved | {"mics", "pieces", "sample_rate"}:
+            raise ValueError(f"--set: expected a setting of the method, got {name}, which is none")
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
@@ -304,40 +332,6 @@ def _range(interference: str | None):
     except ValueError as error:
         raise ValueError(f"--interference: expected low, high or two numbers as 5,10, got {interference!r}") from error
     return low, high
-
-
-@contextmanager
-def _progress_bars(sample_rate: int):
-    """A bar a stage on a terminal, silence elsewhere."""
-    from tqdm import tqdm
-
-    bars = {}
-
-    def on_chunk(stage: str, done: int, total: int) -> None:
-        if stage not in bars:
-            # disable=None: no bar where stderr is not a terminal.
-            bars[stage] = tqdm(total=total / sample_rate, desc=f"{stage:8}", unit="s", disable=None)
-        bars[stage].update(done / sample_rate - bars[stage].n)
-
-    try:
-        yield on_chunk
-    finally:
-        for bar in bars.values():
-            bar.close()
-
-
-@contextmanager
-def _warnings_as_lines():
-    """Collect the library's warnings as text for the report."""
-    from irtools.methods.reduction import ConvergenceWarning
-
-    said: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default", ConvergenceWarning)
-        try:
-            yield said
-        finally:
-            said += [str(one.message) for one in caught]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,7 +75,7 @@ def reduce_files(
     ('am', ['a', 'b'], 900)
     """
     find_method(method)
-    if not chunk_seconds > 0:
+    if not 0 < chunk_seconds < math.inf:
         raise ValueError(f"chunk_seconds: expected a positive number of seconds, got {chunk_seconds}")
     _check_mixdown(reader, mixdown)
     target = choose_device(device)
