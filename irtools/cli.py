@@ -14,6 +14,7 @@ import typer
 
 from irtools import terminal
 from irtools._version import __version__
+from irtools.arguments import parse_interference, parse_settings
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -137,7 +138,7 @@ def simulate_linear(
         law="uniform",
         low=low,
         high=high,
-        interference=_range(interference),
+        interference=parse_interference(interference),
         noise_db=noise_db,
         generator=torch.Generator().manual_seed(seed),
     )
@@ -188,7 +189,7 @@ def reduce(
         reader = stack.enter_context(MultitrackReader(mics_dir, channels=channels, lengths=lengths))
         check_output_folder(out_dir, mics_dir)
         _check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs", overwrite)
-        options = _options(settings, set(inspect.signature(reduce_files).parameters) - {"options"})
+        options = parse_settings(settings or [], _reserved(reduce_files))
         if mixdown is not None:
             options = {"mixture": "mixdown"} | options
             mixdown = stack.enter_context(MultitrackReader([mixdown], channels=channels))
@@ -209,7 +210,7 @@ def reduce(
             # A method may not name the setting whose value it could not use.
             raise ValueError(f"{error} (with --set {' --set '.join(settings)})" if settings else str(error)) from error
     write_json(out_dir / "report.json", {"irtools": __version__, "input": str(mics_dir)} | report | {"warnings": said})
-    for line in report["findings"] + said:
+    for line in report["findings"] + report["details"].get("notes", []) + said:
         terminal.say(f"warning: {line}")
     seconds = report["samples"] / report["sample_rate"]
     print(f"{method}: {len(report['outputs'])} sources, {seconds:.1f} s in {report['elapsed_s']:.2f} s -> {out_dir}")
@@ -236,6 +237,11 @@ def score(
         inputs=None if mics is None else mics.waveforms,
     )
     print(json.dumps(scores.to_dict(), indent=2, allow_nan=False) if as_json else scores.table())
+
+
+def _reserved(function) -> set[str]:
+    """Names that a setting of a method cannot have: those of the call, and of the recording."""
+    return set(inspect.signature(function).parameters) | {"mics", "pieces", "sample_rate"}
 
 
 def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, overwrite, source) -> None:
@@ -305,33 +311,6 @@ def _matching(folder: Path, references, references_dir: Path):
         if ours != its:
             raise ValueError(f"{folder}: {what} {its}; expected {ours} as in {references_dir}")
     return found
-
-
-def _options(settings: list[str] | None, reserved: set[str]) -> dict:
-    """``NAME=VALUE`` pairs as options: numbers, lists and booleans as in JSON, anything else a string."""
-    options = {}
-    for setting in settings or []:
-        name, equals, text = setting.partition("=")
-        if not (name.isidentifier() and equals):
-            raise ValueError(f"--set: expected NAME=VALUE, got {setting!r}")
-        if name in reserved | {"mics", "pieces", "sample_rate"}:
-            raise ValueError(f"--set: expected a setting of the method, got {name}, which is none")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        options[name] = tuple(value) if isinstance(value, list) else value
-    return options
-
-
-def _range(interference: str | None):
-    if interference is None or "," not in interference:
-        return interference
-    try:
-        low, high = (float(part) for part in interference.split(","))
-    except ValueError as error:
-        raise ValueError(f"--interference: expected low, high or two numbers as 5,10, got {interference!r}") from error
-    return low, high
 
 
 if __name__ == "__main__":
