@@ -136,14 +136,13 @@ def projection_filters(estimates: Tensor, references: Tensor, filter_length: int
     auto, cross = correlations(basis, estimates, filter_length)
     # Unit levels: sources far apart in level must not decide how well the system is conditioned.
     level = auto.diagonal()[0].sqrt()[:, None]
-    gram = block_toeplitz(auto / (level * level.T)[..., None])
-    gram.diagonal().add_((LOADING / level.square()).expand(-1, filter_length).reshape(-1))
+    auto = auto / (level * level.T)[..., None]
+    auto.diagonal()[0].add_(LOADING / level[:, 0].square())
     cross = (cross / level[..., None]).transpose(1, 2)  # (sources, taps, estimates)
-    solution = _solve(gram, cross.reshape(-1, len(estimates)))
+    solution = _solve(auto, cross.reshape(-1, len(estimates)))
     joint[:, active] = solution.T.reshape(len(estimates), len(basis), filter_length) / level
     for n, source in enumerate(active):
-        block = slice(n * filter_length, (n + 1) * filter_length)
-        single[:, source] = _solve(gram[block, block], cross[n]).T / level[n]
+        single[:, source] = _solve(auto[n : n + 1, n : n + 1], cross[n]).T / level[n]
     return joint, single
 
 
@@ -178,16 +177,18 @@ def correlations(references: Tensor, estimates: Tensor, n_lags: int) -> tuple[Te
     n_sources, samples = references.shape
     n_fft = max(1024, 16 * (1 << (n_lags - 1).bit_length()))
     step = n_fft - n_lags + 1
-    stride = 8 * step  # 8 blocks at a time stay in the cache
-    total = 0
+    stride = 4 * step  # 4 blocks at a time stay in the cache
+    piece = references.new_empty(n_sources + len(estimates), stride + n_lags - 1)
+    total = torch.fft.rfft(references.new_zeros(n_sources, len(piece), n_fft))
     for begin in range(0, samples, stride):
-        piece = references.new_zeros(n_sources + len(estimates), stride + n_lags - 1)
-        stop = min(begin + piece.shape[-1], samples)
+        stop = min(begin + piece.shape[1], samples)
         piece[:n_sources, : stop - begin] = references[:, begin:stop]
         piece[n_sources:, : stop - begin] = estimates[:, begin:stop]
-        behind = torch.fft.rfft(piece[:n_sources, :stride].unflatten(-1, (8, step)), n_fft).conj()
+        piece[:, stop - begin :] = 0
+        behind = torch.fft.rfft(piece[:n_sources, :stride].unflatten(-1, (4, step)), n_fft).conj_physical()
         ahead = torch.fft.rfft(piece.unfold(-1, n_fft, step), n_fft)
-        total = total + torch.stack([(source * ahead).sum(1) for source in behind])
+        for block in range(4):
+            total.addcmul_(behind[:, None, block], ahead[:, block])
     lags = torch.fft.irfft(total, n_fft)[..., :n_lags]
     return lags[:, :n_sources], lags[:, n_sources:]
 
@@ -213,18 +214,24 @@ def block_toeplitz(lags: Tensor) -> Tensor:
             [ 3.,  8., 14.]])
     """
     n_sources, _, taps = lags.shape
-    both = torch.cat([lags.transpose(0, 1)[..., 1:].flip(-1), lags], dim=-1)  # lag a - b at taps - 1 + a - b
-    blocks = both.unfold(-1, taps, 1).flip(-1)  # (i, j, a, b) from a strided view of the lags, columns turned round
-    return blocks.transpose(1, 2).reshape(n_sources * taps, n_sources * taps)
+    both = torch.cat([lags.flip(-1), lags.transpose(0, 1)[..., 1:]], dim=-1)  # lag a - b at taps - 1 - a + b
+    gram = lags.new_empty(n_sources, taps, n_sources, taps)
+    for a in range(taps):  # each row is a slice of the lags: one pass over the large matrix, no second copy
+        gram[:, a] = both[..., taps - 1 - a : 2 * taps - 1 - a]
+    return gram.reshape(n_sources * taps, n_sources * taps)
 
 
-def _solve(gram: Tensor, rhs: Tensor) -> Tensor:
-    """Solve a symmetric positive (semi-)definite system, loading the diagonal only if it must be."""
+def _solve(lags: Tensor, rhs: Tensor) -> Tensor:
+    """Solve the normal equations of the Gram matrix of ``lags``, loading its diagonal only if it must be."""
+    failed = torch.zeros((), dtype=torch.int32, device=lags.device)
     for loading in (0.0, *(10.0**exponent for exponent in range(-14, -1))):
-        loaded = gram + torch.diag_embed((loading * gram.diagonal().mean()).expand(len(gram))) if loading else gram
-        factor, failed = torch.linalg.cholesky_ex(loaded)
-        if not failed:
-            return torch.cholesky_solve(rhs, factor)
+        loaded = lags.clone()
+        loaded.diagonal()[0].add_(loading * lags.diagonal()[0].mean())
+        gram = block_toeplitz(loaded).mT  # symmetric; LAPACK works in place on columns
+        factor, _ = torch.linalg.cholesky_ex(gram, upper=True, out=(gram, failed))
+        if not failed:  # two triangular solves: torch.cholesky_solve would copy the factor first
+            half = torch.linalg.solve_triangular(factor.mT, rhs, upper=False)
+            return torch.linalg.solve_triangular(factor, half, upper=True)
     raise FloatingPointError("bss_eval: the references' correlation matrix is not finite; are they too loud to square?")
 
 
@@ -263,7 +270,7 @@ def _window_ratios(h: Tensor, s: Tensor, joint: Tensor, single: Tensor, n_fft: i
 
 def _spectral_energy(half_spectrum: Tensor, n_fft: int) -> Tensor:
     """Energy of a real signal from the non-negative half of its spectrum (Parseval)."""
-    twice = 2 * torch.view_as_real(half_spectrum).flatten(-2).square().sum(-1)
+    twice = 2 * torch.linalg.vector_norm(torch.view_as_real(half_spectrum).flatten(-2), dim=-1).square()
     once = half_spectrum[..., [0, -1] if n_fft % 2 == 0 else [0]].real.square().sum(-1)
     return (twice - once) / n_fft
 
