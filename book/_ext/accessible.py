@@ -1,4 +1,4 @@
-"""Mend what the generated HTML gets wrong for assistive technology: the role of references is deprecated in ARIA 1.2."""
+"""Mend what assistive technology cannot read: the role that docutils gives to references is deprecated in ARIA 1.2."""
 
 
 def _mend(app, pagename, templatename, context, doctree):

@@ -127,13 +127,19 @@ def test_no_accessibility_violation(opened, name, theme):
 
     page, _ = opened(f"{SITE.as_uri()}/{name}.html", SITE.as_uri(), theme=theme)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
-    report = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
-    found = [
-        f"{violation['id']}: {node['html'][:200]}"
-        for violation in report.response["violations"]
-        for node in violation["nodes"]
+    report = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}).response
+    assert _nodes(report["violations"]) == []
+    # Text of exactly the colour of its background is "incomplete" to axe, because some pages hide text that way.
+    doubts = [doubt for doubt in report["incomplete"] if doubt["id"] == "color-contrast"]
+    assert [line for line in _nodes(doubts) if "1:1" in line] == []
+
+
+def _nodes(findings):
+    return [
+        f"{finding['id']}: {node['html'][:160]}: {node.get('failureSummary', '')}"
+        for finding in findings
+        for node in finding["nodes"]
     ]
-    assert found == []
 
 
 @pytest.mark.parametrize("name", PAGES)
