@@ -8,7 +8,6 @@ BIN := .venv/bin
 # Threads that sleep while they wait, not spin: several processes share few cores.
 export OMP_WAIT_POLICY := passive
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c binder/constraints.txt
-PIN = $(shell $(BIN)/python binder/sync.py --print $(1))
 
 .PHONY: book test setup tools sync lock lint clean
 
@@ -31,9 +30,9 @@ tools:
 .venv/.ready: pyproject.toml binder/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "CPython 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) $(call PIN,torch)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) $$($(BIN)/python binder/sync.py --print torch)
 	$(PIP) -e '.[datasets,book,test]'
-	$(PIP) --no-deps $(call PIN,no-deps)
+	$(PIP) --no-deps $$($(BIN)/python binder/sync.py --print no-deps)
 	@touch $@
 
 # Derive environment.yml, launch links, badges and install cells from pyproject.toml.
