@@ -68,7 +68,7 @@ def post_build(settings: dict) -> str:
         "#!/usr/bin/env bash\n"
         "# Derived from pyproject.toml by binder/sync.py: what the environment file cannot say.\n"
         "set -eu\n"
-        'cd "$(git rev-parse --show-toplevel)"\n'
+        'cd "$(dirname "$0")/.."\n'
         f"python -m pip install --no-deps {no_deps} -e .\n"
     )
 
@@ -119,7 +119,8 @@ def lock() -> str:
     freeze = [sys.executable, "-m", "pip", "freeze", "--exclude-editable", "--exclude", "setuptools"]
     lines = subprocess.run(freeze, capture_output=True, text=True, check=True).stdout.split("\n")
     pins = {line.split("+")[0] for line in lines if "==" in line and not line.startswith("irtools")}
-    return "# Every version that a set-up installs, frozen by `make lock`.\n" + "\n".join(sorted(pins, key=str.lower)) + "\n"
+    header = "# Every version that a set-up installs, frozen by `make lock`."
+    return "\n".join([header, *sorted(pins, key=str.lower)]) + "\n"
 
 
 def _with_first_code_cell(text: str, source: str) -> str:
@@ -159,6 +160,8 @@ def main() -> int:
         print(("differs: " if args.check else "rewritten: ") + str(path.relative_to(ROOT)))
         if not args.check:
             path.write_text(text)
+            if text.startswith("#!"):
+                path.chmod(0o755)
     return 1 if args.check and stale else 0
 
 
