@@ -65,7 +65,7 @@ def listen(
         f"<div style='flex:1 1 11em;max-width:22em'><div>{escape(label)}</div>{_player(clip, rate, label)}</div>"
         for (_, label), (clip, rate) in ready.items()
     )
-    row = f"<div style='display:flex;flex-wrap:wrap;gap:.8em 1.2em'>{figures}</div>"
+    row = f"<div style='display:flex;flex-wrap:wrap;align-items:end;gap:.8em 1.2em'>{figures}</div>"
     show_html(_figure(row, caption, gain_db), plain=_plain(caption, clips), name=name)
 
 

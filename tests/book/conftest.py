@@ -1,3 +1,5 @@
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,3 +13,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.book)
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory, testrun_uid):
+    """Results of a chapter's first run in this session of tests, whichever process ran it."""
+    from chapters import execute
+
+    shared = tmp_path_factory.getbasetemp().parent / f"chapters-{testrun_uid}"
+    shared.mkdir(exist_ok=True)
+
+    def results(notebook):
+        saved = shared / f"{notebook.stem}.json"
+        if not saved.exists():
+            temporary = saved.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps(execute(notebook, tmp_path_factory.mktemp(notebook.stem))))
+            temporary.replace(saved)
+        return json.loads(saved.read_text())
+
+    return results

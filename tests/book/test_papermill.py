@@ -11,8 +11,8 @@ def test_there_are_chapters():
 
 
 @pytest.mark.parametrize("notebook", chapters(), ids=lambda path: path.stem)
-def test_chapter_publishes_what_is_expected(notebook, tmp_path):
-    table, outside = compare(expected_record(notebook.stem), execute(notebook, tmp_path))
+def test_chapter_publishes_what_is_expected(notebook, first_run):
+    table, outside = compare(expected_record(notebook.stem), first_run(notebook))
     print(*table, sep="\n")
     assert not outside, "\n".join(
         [f"{notebook.stem} moved (python tests/book/update_expected.py records this on purpose):", *table]
