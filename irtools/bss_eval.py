@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -216,8 +217,8 @@ def block_toeplitz(lags: Tensor) -> Tensor:
     n_sources, _, taps = lags.shape
     both = torch.cat([lags.flip(-1), lags.transpose(0, 1)[..., 1:]], dim=-1)  # lag a - b at taps - 1 - a + b
     gram = lags.new_empty(n_sources, taps, n_sources, taps)
-    for a in range(taps):  # each row is a slice of the lags: one pass over the large matrix, no second copy
-        gram[:, a] = both[..., taps - 1 - a : 2 * taps - 1 - a]
+    for i, j in itertools.product(range(n_sources), repeat=2):  # block by block: no second copy of the large matrix
+        gram[i, :, j] = both[i, j].unfold(-1, taps, 1).flip(0)
     return gram.reshape(n_sources * taps, n_sources * taps)
 
 
