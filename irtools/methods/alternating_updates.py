@@ -59,8 +59,17 @@ class Settings:
     def __post_init__(self):
         for name in ("diagonal", "off_diagonal", "weights_range"):
             bounds = getattr(self, name)
-            if bounds is not None and not (len(bounds) == 2 and bounds[0] <= bounds[1]):
-                raise ValueError(f"{name}: expected (lower, upper) with lower <= upper, got {bounds}")
+            if bounds is None and name == "weights_range":
+                continue
+            pair = isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_number, bounds))
+            if not (pair and bounds[0] <= bounds[1]):
+                raise ValueError(f"{name}: expected (lower, upper) with lower <= upper, got {bounds!r}")
+        for name, wanted in (("eta", "a number"), ("tol", "a number"), ("max_iter", "an int"), ("block_samples", "an int")):
+            value = getattr(self, name)
+            if value is None and name == "block_samples":
+                continue
+            if not _is_number(value) or (wanted == "an int" and not isinstance(value, int)):
+                raise TypeError(f"{name}: expected {wanted}, got {value!r}")
         for name, allowed in (("eta_in", ("gram", "both", "sources")), ("stop", ("decrease", "objective"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}")
@@ -126,8 +135,24 @@ class Solution:
     converged: np.ndarray
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def project(gains: np.ndarray, close_mics: list[int], settings: Settings) -> np.ndarray:
     """The published projection of Λ: element-wise clipping, and the row dominance where asked for.
+
+    Parameters
+    ----------
+    gains : ndarray, shape (B, mics, sources)
+    close_mics : list of int, length sources
+        Where the "diagonal" is.
+    settings : Settings
+        Its ``diagonal``, ``off_diagonal`` and ``dominant``.
+
+    Returns
+    -------
+    ndarray, shape (B, mics, sources)
 
     Examples
     --------
