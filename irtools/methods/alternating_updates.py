@@ -15,6 +15,10 @@ import numpy as np
 from irtools.methods.reduction import ConvergenceWarning
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that the published variants of the algorithm disagree about.
@@ -64,12 +68,13 @@ class Settings:
             pair = isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_number, bounds))
             if not (pair and bounds[0] <= bounds[1]):
                 raise ValueError(f"{name}: expected (lower, upper) with lower <= upper, got {bounds!r}")
-        for name, wanted in (("eta", "a number"), ("tol", "a number"), ("max_iter", "an int"), ("block_samples", "an int")):
+        for name in ("eta", "tol"):
+            if not _is_number(getattr(self, name)):
+                raise TypeError(f"{name}: expected a number, got {getattr(self, name)!r}")
+        for name in ("max_iter", "block_samples"):
             value = getattr(self, name)
-            if value is None and name == "block_samples":
-                continue
-            if not _is_number(value) or (wanted == "an int" and not isinstance(value, int)):
-                raise TypeError(f"{name}: expected {wanted}, got {value!r}")
+            if not (isinstance(value, int) or (value is None and name == "block_samples")):
+                raise TypeError(f"{name}: expected an int, got {value!r}")
         for name, allowed in (("eta_in", ("gram", "both", "sources")), ("stop", ("decrease", "objective"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}")
@@ -133,10 +138,6 @@ class Solution:
     cost: np.ndarray
     n_iter: int
     converged: np.ndarray
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def project(gains: np.ndarray, close_mics: list[int], settings: Settings) -> np.ndarray:
