@@ -545,7 +545,13 @@ def test_an_interrupted_run_leaves_nothing(stage):
     long = ir.Multitrack(NAMES, stems(60 * RATE), RATE)
     ir.write_multitrack(stage.root / "long", long)
     call = [*COMMAND, "reduce", "long", "out", "--chunk-seconds", "0.01"]
-    with subprocess.Popen(call, cwd=stage.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+    def listen_to_interrupts():
+        # A shell's background job starts its children deaf to SIGINT.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(call, cwd=stage.root, preexec_fn=listen_to_interrupts, **pipes) as process:
         deadline = time.monotonic() + 60
         while not list(stage.root.glob("out/.*.part")) and time.monotonic() < deadline:
             time.sleep(0.01)
