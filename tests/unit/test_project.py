@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import json
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 import irtools
 
@@ -66,6 +68,17 @@ def sync():
 @pytest.mark.parametrize("pin", all_pins())
 def test_every_dependency_is_pinned_exactly(pin):
     assert re.fullmatch(r"[A-Za-z0-9._-]+==\d[A-Za-z0-9.]*", pin)
+
+
+@pytest.mark.parametrize("python", ["3.11.2", "3.11.7"], ids=["Debian 12", "later"])
+def test_every_locked_version_takes_the_python_of_a_bare_machine(sync, python):
+    refused = [
+        f"{distribution.name} {distribution.version} wants Python {distribution.metadata['Requires-Python']}"
+        for distribution in importlib.metadata.distributions()
+        if sync._normal(distribution.name) in sync.constraints()
+        and not SpecifierSet(distribution.metadata["Requires-Python"] or "").contains(python)
+    ]
+    assert refused == []
 
 
 def test_constraints_hold_every_pin_with_its_version(sync):
