@@ -18,7 +18,7 @@ book: setup
 
 test: setup
 	@test -f _build/html/index.html || $(MAKE) book
-	binder/tools.sh chromium
+	binder/tools.sh chromium libatomic.so.1
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n $(JOBS)
 

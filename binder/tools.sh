@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Make sure that the named command-line tools are there: install them with apt-get as root, ask for them otherwise.
+# Make sure that the named command-line tools and libraries are there: install them with apt-get as root, ask for them otherwise.
 set -eu
-declare -A package=([ffmpeg]=ffmpeg [ffprobe]=ffmpeg [chromium]=chromium)
+PATH=$PATH:/usr/sbin:/sbin
+declare -A package=([ffmpeg]=ffmpeg [ffprobe]=ffmpeg [chromium]=chromium [libatomic.so.1]=libatomic1)
 missing=()
 for tool in "$@"; do
-  command -v "$tool" >/dev/null || missing+=("${package[$tool]}")
+  case "$tool" in
+    # A library, of which only Linux keeps a list.
+    *.so.*) ! command -v ldconfig >/dev/null || ldconfig -p | grep -q "$tool" || missing+=("${package[$tool]}") ;;
+    *) command -v "$tool" >/dev/null || missing+=("${package[$tool]}") ;;
+  esac
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
