@@ -178,16 +178,18 @@ def _learn(pieces, mixture, assignment, n_sources, settings):
         n_iter=found.n_iter,
         converged=bool(found.converged.all()),
         details=_details(mixture, settings)
-        | {"weights": found.weights[0].tolist(), "demixing": demixing.tolist(), "notes": _notes(gains, settings)},
+        | {"weights": found.weights[0].tolist(), "demixing": demixing.tolist(), "notes": _notes(gains, found.cost, settings)},
     )
 
 
-def _notes(gains, settings):
+def _notes(gains, cost, settings):
     """What a reader of the result should know."""
-    low = settings.off_diagonal[0]
+    notes, low = [], settings.off_diagonal[0]
     if gains.numel() > 1 and (gains <= low).sum() >= gains.numel() - gains.shape[1]:
-        return [f"every bleed gain is at its lower clip, {low:g}: the answer is that setting, not the recording"]
-    return []
+        notes.append(f"every bleed gain is at its lower clip, {low:g}: the answer is that setting, not the recording")
+    if settings.stop == "decrease" and cost[-1] > cost[-2]:
+        notes.append("the projection raised the objective, which the stopping rule takes for convergence")
+    return notes
 
 
 def _separate_blocks(mics, mixdown, mixture, assignment, n_sources, settings):

@@ -217,4 +217,5 @@ def test_an_answer_that_is_only_the_clip_says_so():
     blind = alternating_minimisation(mics, variant="notebook")
     told = alternating_minimisation(mics, variant="notebook", mixture="clean", mixdown=sources.sum(0))
     assert "lower clip, 0.001" in blind.details["notes"][0]
+    assert "raised the objective" in blind.details["notes"][1] and blind.cost[-1] > blind.cost[-2]
     assert told.details["notes"] == []
