@@ -178,7 +178,11 @@ def _learn(pieces, mixture, assignment, n_sources, settings):
         n_iter=found.n_iter,
         converged=bool(found.converged.all()),
         details=_details(mixture, settings)
-        | {"weights": found.weights[0].tolist(), "demixing": demixing.tolist(), "notes": _notes(gains, found.cost, settings)},
+        | {
+            "weights": found.weights[0].tolist(),
+            "demixing": demixing.tolist(),
+            "notes": _notes(gains, found.cost, settings),
+        },
     )
 
 

@@ -8,7 +8,7 @@ iterate of S is a fixed linear map of the recording, S = A Z. All updates then n
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,15 +105,8 @@ VARIANTS = {
         eta_in="sources",
         tol=1e-12,
     ),
-    "minimisation2-wide": Settings(
-        diagonal=(0.6, 1.0),
-        off_diagonal=(1e-4, 0.5),
-        weights="learned",
-        weights_range=(0.4, 2.0),
-        eta_in="sources",
-        tol=1e-12,
-    ),
 }
+VARIANTS["minimisation2-wide"] = replace(VARIANTS["minimisation2"], off_diagonal=(1e-4, 0.5))
 
 
 @dataclass(frozen=True)
