@@ -125,7 +125,7 @@ def check_output_folder(folder, source) -> Path:
     Raises
     ------
     ValueError
-        ``folder`` is the folder of an input file (links are followed), or is a file.
+        ``folder`` is the folder of an input file, or of the file that an input links to, or is a file.
 
     Examples
     --------
@@ -138,6 +138,6 @@ def check_output_folder(folder, source) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file; expected a folder for the output")
     for path in find_files(source).values():
-        if path.parent.resolve() == folder.resolve():
+        if folder.resolve() in (path.parent.resolve(), path.resolve().parent):
             raise ValueError(f"{folder}: holds the input {path}; expected another folder for the output")
     return folder

@@ -623,6 +623,14 @@ def test_output_over_the_input_is_refused(tmp_path, link):
         check_output_folder(path, stage)
 
 
+def test_output_over_the_file_that_an_input_links_to_is_refused(tmp_path):
+    (tmp_path / "recorded").mkdir()
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage/a.wav").symlink_to(put(tmp_path / "recorded/a.wav", np.zeros(3)))
+    with pytest.raises(ValueError, match=r"recorded: holds the input .*stage/a\.wav; expected another folder"):
+        check_output_folder(tmp_path / "recorded", tmp_path / "stage")
+
+
 # Reports
 
 
