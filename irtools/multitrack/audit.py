@@ -27,9 +27,9 @@ def audit(multitrack: Multitrack) -> list[str]:
 
     Notes
     -----
-    Silent: every sample is zero. Clipped: three or more consecutive samples at the signal's own maximum magnitude,
-    with one sign, where that is at least 0.999 of full scale. Offset: the mean exceeds -60 dBFS and a tenth of the
-    RMS. Twice: two microphones, not silent, with identical samples.
+    Silent: every sample is zero. Clipped: three or more consecutive samples at the signal's own maximum, or at its own
+    minimum (in integer files the two rails differ by one step), where that is at least 0.999 of full scale. Offset: the
+    mean exceeds -60 dBFS and a tenth of the RMS. Twice: two microphones, not silent, with identical samples.
 
     Examples
     --------
@@ -63,8 +63,8 @@ class Auditor:
     def __init__(self, names):
         self.names = tuple(names)
         self._samples = 0
-        self._peak = torch.zeros(len(self.names))
-        self._clipped = [0] * len(self.names)
+        self._rails = torch.zeros(2, len(self.names), dtype=torch.float64)  # the maximum, the minimum
+        self._clipped = torch.zeros(2, len(self.names), dtype=torch.int64)
         self._sum = torch.zeros(len(self.names), dtype=torch.float64)
         self._energy = torch.zeros(len(self.names), dtype=torch.float64)
         self._same = {(first, second) for second in range(len(self.names)) for first in range(second)}
@@ -72,13 +72,14 @@ class Auditor:
     def add(self, waveforms: Tensor) -> None:
         """Take in the next piece, shape (mics, samples)."""
         waveforms = waveforms.cpu()
-        peaks = waveforms.abs().amax(dim=1)
-        for mic, peak in enumerate(peaks):
-            if peak >= self._peak[mic]:
-                # Only samples at the loudest level of the whole recording are clipped.
-                before = self._clipped[mic] if peak == self._peak[mic] else 0
-                self._clipped[mic] = before + clipped_samples(waveforms[mic])
-        self._peak = torch.maximum(self._peak, peaks.to(self._peak))
+        for rail, levels in enumerate((waveforms.amax(dim=1), waveforms.amin(dim=1))):
+            for mic, level in enumerate(levels.double()):
+                known = self._rails[rail, mic]
+                # Only samples at the outermost level of the whole recording are clipped.
+                if (level >= known) if rail == 0 else (level <= known):
+                    before = self._clipped[rail, mic] if level == known else 0
+                    self._clipped[rail, mic] = before + _samples_in_runs(waveforms[mic], level)
+                    self._rails[rail, mic] = level
         self._sum += waveforms.sum(dim=1, dtype=torch.float64)
         self._energy += torch.stack([waveform.double().square().sum() for waveform in waveforms])
         self._same = {(a, b) for a, b in self._same if torch.equal(waveforms[a], waveforms[b])}
@@ -88,13 +89,13 @@ class Auditor:
         """One sentence a finding, as :func:`audit` returns them."""
         findings, silent = [], set()
         for mic, name in enumerate(self.names):
-            if not self._peak[mic]:
+            if not self._rails[:, mic].any():
                 silent.add(mic)
                 findings.append(f"{name}: silent: every sample is zero")
                 continue
-            if self._clipped[mic]:
-                peak = self._peak[mic].item()
-                findings.append(f"{name}: clipped: {self._clipped[mic]} samples in runs at {peak:.3f}")
+            if clipped := int(self._clipped[:, mic].sum()):
+                peak = self._rails[:, mic].abs().max().item()
+                findings.append(f"{name}: clipped: {clipped} samples in runs at {peak:.3f}")
             mean = (self._sum[mic] / self._samples).item()
             rms = (self._energy[mic] / self._samples).sqrt().item()
             if abs(mean) > max(OFFSET_LEVEL, OFFSET_SHARE * rms):
@@ -107,7 +108,7 @@ class Auditor:
 
 
 def clipped_samples(waveform: Tensor) -> int:
-    """Number of samples in runs of three or more at the maximum magnitude, where that is 0.999 or more.
+    """Number of samples in runs of three or more at the maximum or the minimum, where that is 0.999 or more.
 
     Parameters
     ----------
@@ -123,16 +124,17 @@ def clipped_samples(waveform: Tensor) -> int:
     >>> clipped_samples(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0, -1.0, -1.0, 0.5]))
     3
     """
-    peak = waveform.abs().max()
-    if peak < CLIP_LEVEL or waveform.numel() < CLIP_RUN:
+    rails = max(waveform.max().item(), 0.0), min(waveform.min().item(), 0.0)
+    return sum(_samples_in_runs(waveform, level) for level in rails)
+
+
+def _samples_in_runs(waveform: Tensor, level) -> int:
+    if abs(level) < CLIP_LEVEL or waveform.numel() < CLIP_RUN:
         return 0
-    total = 0
-    for level in (peak, -peak):
-        at = waveform == level
-        # A window of CLIP_RUN samples that are all at the level marks each of them.
-        starts = at.unfold(0, CLIP_RUN, 1).all(dim=1)
-        marked = torch.zeros_like(at)
-        for offset in range(CLIP_RUN):
-            marked[offset : offset + len(starts)] |= starts
-        total += int(marked.sum())
-    return total
+    at = waveform == level
+    # A window of CLIP_RUN samples that are all at the level marks each of them.
+    starts = at.unfold(0, CLIP_RUN, 1).all(dim=1)
+    marked = torch.zeros_like(at)
+    for offset in range(CLIP_RUN):
+        marked[offset : offset + len(starts)] |= starts
+    return int(marked.sum())
