@@ -142,7 +142,7 @@ def simulate_linear(
         noise_db=noise_db,
         generator=torch.Generator().manual_seed(seed),
     )
-    _write_scene(scene, out_dir, {"seed": seed, "stems": str(stems_dir)}, overwrite)
+    _write_scene(scene, out_dir, seed, stems_dir, overwrite)
 
 
 @simulate.command("room", short_help="A stage in a simulated room.")
@@ -162,7 +162,7 @@ def simulate_room(
     import irtools as ir
 
     stems = ir.read_multitrack(stems_dir, channels=channels, lengths=lengths)
-    _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, overwrite, str(stems_dir))
+    _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, overwrite, stems_dir)
 
 
 @app.command(short_help="Reduce the bleed of a recording.")
@@ -259,22 +259,24 @@ def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, over
         names=stems.names,
         generator=torch.Generator().manual_seed(seed),
     )
-    _write_scene(scene, out_dir, {"seed": seed, "stems": source}, overwrite)
+    _write_scene(scene, out_dir, seed, source, overwrite)
 
 
-def _write_scene(scene, out_dir: Path, origin: dict, overwrite: bool) -> None:
+def _write_scene(scene, out_dir: Path, seed: int, source: Path | str, overwrite: bool) -> None:
+    """Write what a simulation made of ``source``, a folder of stems or the name of a song."""
     from irtools.multitrack.files import Multitrack, check_output_folder, write_json, write_multitrack
 
     parts = {out_dir / "mics": scene.mics, out_dir / "references": scene.references}
     for folder in parts:
-        if Path(origin["stems"]).is_dir():
-            check_output_folder(folder, origin["stems"])
+        if isinstance(source, Path):
+            check_output_folder(folder, source)
         _check_replaceable(folder, scene.names, out_dir / "truth.json", "names", overwrite)
     for folder, waveforms in parts.items():
         write_multitrack(folder, Multitrack(scene.names, waveforms, scene.sample_rate))
     truth = {
         "irtools": __version__,
-        **origin,
+        "seed": seed,
+        "stems": str(source),
         "names": list(scene.names),
         "sample_rate": scene.sample_rate,
         "samples": scene.samples,

@@ -167,6 +167,13 @@ needs_falcon = pytest.mark.skipif(
 
 
 @needs_falcon
+def test_a_demo_in_a_folder_of_any_name_may_be_repeated(stage):
+    (stage.root / "falcon69").mkdir()
+    for _ in range(2):
+        assert stage.run("demo", "falcon69", "--rt60", 0)[0] == 0
+
+
+@needs_falcon
 def test_demo_reduce_and_score_end_to_end(stage):
     pytest.importorskip("stempeg", reason="Falcon 69 comes with stempeg")
     code, out, err = stage.run("demo", "demo")
