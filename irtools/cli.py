@@ -270,6 +270,7 @@ def _write_scene(scene, out_dir: Path, seed: int, source: Path | str, overwrite:
     for folder in parts:
         if isinstance(source, Path):
             check_output_folder(folder, source)
+        _check_alone(folder, scene.names)
         _check_replaceable(folder, scene.names, out_dir / "truth.json", "names", overwrite)
     for folder, waveforms in parts.items():
         write_multitrack(folder, Multitrack(scene.names, waveforms, scene.sample_rate))
@@ -285,6 +286,16 @@ def _write_scene(scene, out_dir: Path, seed: int, source: Path | str, overwrite:
     }
     write_json(out_dir / "truth.json", truth)
     print(f"{len(scene.names)} microphones, {scene.samples / scene.sample_rate:.1f} s -> {out_dir}")
+
+
+def _check_alone(folder: Path, names) -> None:
+    """Refuse a folder that holds other audio: it would be read as more microphones of this recording."""
+    from irtools.multitrack.listing import SUFFIXES
+
+    ours = {f"{name}.wav" for name in names}
+    for path in sorted(folder.glob("[!.]*")):
+        if path.suffix.lower() in SUFFIXES and path.name not in ours:
+            raise ValueError(f"{path}: belongs to another recording; expected a folder without it")
 
 
 def _check_replaceable(folder: Path, names, report: Path, key: str, overwrite: bool) -> None:

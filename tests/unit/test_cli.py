@@ -161,6 +161,16 @@ def test_a_stage_is_replaced_by_the_next_but_foreign_files_are_not(stage):
     assert stage.run("simulate", "linear", "stems", "out", "--overwrite")[0] == 0
 
 
+def test_a_stage_of_other_names_is_not_mixed_with_an_earlier_one(stage):
+    ir.write_multitrack(stage.root / "others", ir.Multitrack(("kick", "oud"), stems()[:2], RATE))
+    assert stage.run("simulate", "linear", "stems", "out")[0] == 0
+    before = stage.files
+    for more in ((), ("--overwrite",)):
+        line = stage.refused("simulate", "linear", "others", "out", *more)
+        assert "out/mics/bass.wav: belongs to another recording; expected a folder without" in line
+    assert stage.files == before
+
+
 needs_falcon = pytest.mark.skipif(
     shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None, reason="Falcon 69 is decoded by ffmpeg"
 )
