@@ -95,21 +95,8 @@ def alternating_minimisation(
     chosen = _settings(variant, settings)
     options = {"mixture": mixture, "assignment": assignment, "n_sources": n_sources, "settings": chosen}
     if chosen.block_samples is not None:
-        sources, found, details = _separate_blocks(mics, mixdown, **options)
-        gains, cost = found.gains.mean(0), found.cost
-    else:
-        separator = _learn([(mics, mixdown)], **options)
-        sources, found, details = separator.separate(mics, mixdown), separator, separator.details
-        gains, cost = separator.gains, separator.cost
-    return Reduction(
-        sources=sources,
-        gains=torch.as_tensor(gains).to(mics),
-        cost=torch.as_tensor(cost),
-        n_iter=found.n_iter,
-        converged=bool(np.all(found.converged)),
-        method="am",
-        details=details,
-    )
+        return _separate_blocks(mics, mixdown, **options)
+    return _learn([(mics, mixdown)], **options).separate(mics, mixdown)
 
 
 def learn(
@@ -149,7 +136,7 @@ def learn(
         return _learn(pieces, **options)
     n_mics = next(iter(pieces))[0].shape[0]
     return Separator(
-        separate=lambda mics, mixdown: _separate_blocks(mics, mixdown, **options)[0],
+        separate=lambda mics, mixdown: _separate_blocks(mics, mixdown, **options),
         close_mics=check_assignment(assignment, n_mics, n_sources),
         align=chosen.block_samples,
         details=_details(mixture, chosen),
@@ -165,25 +152,26 @@ def _learn(pieces, mixture, assignment, n_sources, settings):
     gains, demixing = torch.from_numpy(found.gains[0]), torch.from_numpy(found.demixing[0])
     images = gains[close_mics, range(len(close_mics))][:, None] * demixing
 
-    def separate(mics, mixdown=None):
-        rows = _mixture(mixture, mics, mixdown)
-        w = images.to(mics)
-        return w[:, :-1] @ mics + w[:, -1:] * rows
-
-    return Separator(
-        separate=separate,
-        close_mics=close_mics,
-        gains=gains,
-        cost=torch.from_numpy(found.cost),
-        n_iter=found.n_iter,
-        converged=bool(found.converged.all()),
-        details=_details(mixture, settings)
+    learned = {
+        "gains": gains,
+        "cost": torch.from_numpy(found.cost),
+        "n_iter": found.n_iter,
+        "converged": bool(found.converged.all()),
+        "details": _details(mixture, settings)
         | {
             "weights": found.weights[0].tolist(),
             "demixing": demixing.tolist(),
             "notes": _notes(gains, found.cost, settings),
         },
-    )
+    }
+
+    def separate(mics, mixdown=None):
+        rows = _mixture(mixture, mics, mixdown)
+        w = images.to(mics)
+        sources = w[:, :-1] @ mics + w[:, -1:] * rows
+        return Reduction(**learned | {"sources": sources, "gains": gains.to(mics), "method": "am"})
+
+    return Separator(separate=separate, close_mics=close_mics, **learned)
 
 
 def _notes(gains, cost, settings):
@@ -213,7 +201,16 @@ def _separate_blocks(mics, mixdown, mixture, assignment, n_sources, settings):
         images = torch.from_numpy(found.gains[:, close_mics, range(len(close_mics)), None] * found.demixing)
         sources[:, start:stop] = (images.to(blocks) @ blocks).transpose(0, 1).flatten(1).to(mics.dtype)
         solutions.append(found)
-    return sources, _joined(solutions), _details(mixture, settings)
+    found = _joined(solutions)
+    return Reduction(
+        sources=sources,
+        gains=torch.as_tensor(found.gains.mean(0)).to(mics),
+        cost=torch.as_tensor(found.cost),
+        n_iter=found.n_iter,
+        converged=bool(np.all(found.converged)),
+        method="am",
+        details=_details(mixture, settings),
+    )
 
 
 def _joined(solutions):

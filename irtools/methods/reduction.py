@@ -56,19 +56,22 @@ class Separator:
     Attributes
     ----------
     separate : callable
-        ``separate(mics, mixdown)`` maps a piece (mics, samples), with the piece of the mixdown (samples,) or None,
-        to (sources, samples).
+        ``separate(mics, mixdown)`` maps a piece (mics, samples), with the piece of the mixdown (samples,) or None, to
+        the :class:`Reduction` of that piece. It is called once a piece, in order, so that it may carry a state.
     close_mics : list of int
         Close microphone of each source.
     align : int
-        Pieces other than the last must hold a multiple of this many samples.
+        Pieces other than the last hold, and share, a multiple of this many samples.
+    overlap : int
+        Samples that each piece shares with the one before, where the outputs of both are cross-faded.
     gains, cost, n_iter, converged, details
-        As in :class:`Reduction`.
+        As in :class:`Reduction`, of what was learned from the whole recording.
     """
 
-    separate: Callable[[Tensor, Tensor | None], Tensor]
+    separate: Callable[[Tensor, Tensor | None], Reduction]
     close_mics: list[int]
     align: int = 1
+    overlap: int = 0
     gains: Tensor | None = None
     cost: Tensor | None = None
     n_iter: int = 0

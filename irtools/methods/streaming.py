@@ -97,7 +97,7 @@ def reduce_files(
     with MultitrackWriter(out_dir, outputs, reader.sample_rate, samples=reader.samples) as writer:
         for mics, piece in pieces("separate", size):
             auditor.add(mics)
-            writer.write(separator.separate(mics, piece).cpu())
+            writer.write(separator.separate(mics, piece).sources.cpu())
     seconds = time.perf_counter() - start
     return _report(method, options, reader, outputs, separator) | {
         "findings": auditor.findings(),

@@ -118,7 +118,7 @@ def test_learning_keeps_no_piece(folder):
 def test_learn_and_separate_are_the_method(method):
     mics = stage()
     separator = LEARNERS[method]([(mics, None)], RATE)
-    assert torch.allclose(separator.separate(mics, None), ir.METHODS[method](mics, RATE).sources, atol=1e-6)
+    assert torch.allclose(separator.separate(mics, None).sources, ir.METHODS[method](mics, RATE).sources, atol=1e-6)
 
 
 @pytest.mark.parametrize(
