@@ -1,0 +1,213 @@
+"""Fit of the power model V ≈ ΛP by alternating steps of P and Λ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from irtools.kernels.median_filter import median_filter
+from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
+from irtools.methods.power_model import FLOOR, NOISE, Settings, footprint_of, frequency_blocks
+from irtools.methods.power_spectra import logistic
+
+_RESELECTED = 0.8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model.
+
+    Attributes
+    ----------
+    psd : Tensor, shape (freqs, sources, frames)
+        P.
+    gains : Tensor, shape (freqs, mics, sources) or (1, mics, sources)
+        Λ, in the units of the V that was fitted.
+    close : Tensor, shape (mics, sources), bool
+        The close microphones, as selected at the end.
+    cost : list of float
+        Divergence before the first and after each iteration; empty unless it was asked for.
+    """
+
+    psd: Tensor
+    gains: Tensor
+    close: Tensor
+    cost: list[float]
+
+
+def first_gains(close: Tensor, freqs: int, settings: Settings, like: Tensor) -> Tensor:
+    """Λ before the first iteration: 1 at the close microphones, ``leakage`` at the others.
+
+    Examples
+    --------
+    >>> first_gains(torch.eye(2, dtype=torch.bool), 1, Settings(), torch.ones(1))
+    tensor([[[1.0000, 0.1000],
+             [0.1000, 1.0000]]])
+    """
+    start = close.to(like).clamp_min(settings.leakage)
+    return start.repeat(freqs if settings.per_frequency else 1, 1, 1)
+
+
+def first_psd(power: Tensor, gains: Tensor, close: Tensor, settings: Settings) -> Tensor:
+    """P before the first iteration: the mean over the close microphones of v_k / λ_kn, then thinned and filtered.
+
+    Notes
+    -----
+    A pass of thinning multiplies p_n by a logistic function of ``(1 + p̃_n) / (1 + Σ_n p̃_n)``, where p̃ is p
+    smoothed over a Hamming window.
+    """
+    weights = close.to(power) / close.sum(0)
+    psd = ((weights / gains).mT @ power).clamp_min(FLOOR)
+    for _ in range(settings.first_passes):
+        smooth = _smooth(psd, settings.smoothing)
+        ratio = (smooth + 1) / (smooth.sum(1, keepdim=True) + 1)
+        psd = psd.mul_(logistic(ratio, settings.first_slope, settings.first_threshold)).clamp_min_(FLOOR)
+    return _filtered(psd, footprint_of(settings))
+
+
+def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Settings) -> Fit:
+    """Alternate between P and Λ for ``n_iter`` iterations.
+
+    Parameters
+    ----------
+    power : Tensor, shape (freqs, mics, frames)
+        V.
+    psd : Tensor, shape (freqs, sources, frames)
+        First P, positive.
+    gains : Tensor, shape (freqs, mics, sources) or (1, mics, sources)
+        First Λ, positive.
+    close : Tensor, shape (mics, sources), bool
+    settings : Settings
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    FloatingPointError
+        A gain that is not finite.
+
+    Notes
+    -----
+    Nothing ties the frequencies together but a kernel, common gains and the selection of close microphones: without
+    them each block of frequencies is iterated to the end before the next, while it is in the cache.
+    """
+    n_iter = 1 if settings.approximate else settings.n_iter
+    together = settings.footprint is not None or not settings.per_frequency or settings.reselect or settings.track_cost
+    if together:
+        return _iterate(power, psd, gains, close, n_iter, settings)
+    parts = [
+        _iterate(power[block], psd[block], gains[block], close, n_iter, settings) for block in frequency_blocks(power)
+    ]
+    return Fit(torch.cat([part.psd for part in parts]), torch.cat([part.gains for part in parts]), close, [])
+
+
+def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
+    """Sum over all bins of the β-divergence of V + ε from ΛP + ε.
+
+    Examples
+    --------
+    >>> divergence(torch.full((1, 1, 1), 4.0), torch.ones(1, 1, 1), torch.ones(1, 1, 1), 2)
+    4.5
+    """
+    total = 0.0
+    for block in frequency_blocks(power):
+        model = (_of_block(gains, block) @ psd[block]).double() + NOISE
+        data = power[block].double() + NOISE
+        if beta == 0:
+            terms = data / model - (data / model).log() - 1
+        elif beta == 1:
+            terms = data * (data / model).log() - data + model
+        else:
+            terms = data**beta / (beta * (beta - 1)) + model**beta / beta - data * model ** (beta - 1) / (beta - 1)
+        total += float(terms.sum())
+    return total
+
+
+def _iterate(power, psd, gains, close, n_iter, settings):
+    psd, kernel = psd.clone(), footprint_of(settings)
+    blocks = list(frequency_blocks(power))
+    cost = [divergence(power, psd, gains, settings.beta)] if settings.track_cost else []
+    for iteration in range(1, n_iter + 1):
+        sums = _move_psd(power, psd, gains, close, blocks, settings)
+        if kernel is not None:
+            psd, sums = _filtered(psd, kernel), None
+        for _ in range(settings.gain_iter):
+            numerator, denominator = sums or _gain_sums(power, psd, gains, blocks, settings)
+            gains, sums = _moved(gains, numerator, denominator, settings), None
+        if not torch.isfinite(gains).all():
+            raise FloatingPointError(f"gains: not finite at iteration {iteration}")
+        if settings.reselect:
+            middle = gains.median(0).values
+            close = middle > _RESELECTED * middle.max(0).values
+        if settings.track_cost:
+            cost.append(divergence(power, psd, gains, settings.beta))
+    return Fit(psd, gains, close, cost)
+
+
+def _move_psd(power, psd, gains, close, blocks, settings):
+    """Write the step of P into ``psd``; the sums for the gains where the step gives them too."""
+    sums = []
+    for block in blocks:
+        v, p, g = power[block], psd[block], _of_block(gains, block)
+        if settings.step == "multiplicative":
+            psd[block], *found = psd_update(
+                v, p, g, beta=settings.beta, noise=NOISE, sparsity=settings.sparsity, floor=FLOOR
+            )
+            sums.append(found)
+        elif settings.approximate:
+            psd[block] = _approximate_update(v, p, g, close, settings)
+        else:
+            psd[block] = wiener_update(v, p, g, close.to(v), alpha=settings.alpha, noise=NOISE, floor=FLOOR)
+    return [_joined(part, settings) for part in zip(*sums, strict=True)] if sums else None
+
+
+def _approximate_update(power, psd, gains, close, settings):
+    """P of the masked close microphones, with a logistic function of the masks."""
+    weights = close.to(power) / close.sum(0)
+    total = gains @ psd + NOISE
+    out = torch.empty_like(psd)
+    for n in range(psd.shape[1]):
+        shares = gains[:, :, n, None] * psd[:, None, n] / total
+        masked = logistic(shares, settings.slope, settings.threshold) ** settings.alpha * power
+        out[:, n] = ((weights[:, n] / gains[:, :, n])[:, :, None] * masked).sum(1)
+    return out.clamp_min(FLOOR)
+
+
+def _gain_sums(power, psd, gains, blocks, settings):
+    parts = [gain_sums(power[b], psd[b], _of_block(gains, b), beta=settings.beta, noise=NOISE) for b in blocks]
+    return [_joined(part, settings) for part in zip(*parts, strict=True)]
+
+
+def _joined(parts, settings):
+    return torch.cat(parts) if settings.per_frequency else sum(part.sum(0, keepdim=True) for part in parts)
+
+
+def _moved(gains, numerator, denominator, settings):
+    gains = gains * (numerator + FLOOR) / (denominator + FLOOR)
+    if settings.normalise_rows:
+        gains = gains / gains.sum(2, keepdim=True)
+    return gains.clamp_min(settings.gain_floor)
+
+
+def _of_block(gains, block):
+    return gains if len(gains) == 1 else gains[block]
+
+
+def _filtered(psd, kernel):
+    return psd if kernel is None else median_filter(psd.transpose(0, 1), kernel.to(psd.device)).transpose(0, 1)
+
+
+def _smooth(psd, shape):
+    """Mean of P (freqs, sources, frames) under a Hamming window that spans ``shape`` (freqs, frames)."""
+    planes = psd.transpose(0, 1)[:, None]
+    for axis, size in ((2, shape[0]), (3, shape[1])):
+        window = torch.hamming_window(size, periodic=False, dtype=psd.dtype, device=psd.device)
+        edges = (size // 2, size - 1 - size // 2)
+        planes = pad(planes, (0, 0, *edges) if axis == 2 else (*edges, 0, 0), mode="replicate")
+        planes = conv2d(planes, (window / window.sum()).view((1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1)))
+    return planes[:, 0].transpose(0, 1)

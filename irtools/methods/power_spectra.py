@@ -1,0 +1,136 @@
+"""From microphones to the powers V that the model explains, and from masks back to waveforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from irtools.methods.power_model import Settings, frequency_blocks
+from irtools.stft import istft, stft
+
+# A noise floor below this part of the mean power is digital silence, not noise.
+_LEAST_FLOOR = 1e-6
+_TINY = 1e-12
+
+
+def powers(mics: Tensor, settings: Settings) -> Tensor:
+    """V = |X|^α in units of its mean over the recording.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    settings : Settings
+
+    Returns
+    -------
+    Tensor, shape (freqs, mics, frames), dtype of ``mics``
+        Spectra are made one microphone at a time, so that little more than V is ever in memory.
+
+    Examples
+    --------
+    >>> powers(torch.ones(2, 5000), Settings()).shape
+    torch.Size([2049, 2, 5])
+    """
+    out = None
+    peak = mics.abs().max()
+    scale = torch.where(peak > 0, peak, 1)
+    for k, mic in enumerate(mics):
+        spectrum = stft(mic / scale, settings.window_size, settings.hop, settings.window)
+        if out is None:
+            out = mics.new_empty(spectrum.shape[0], len(mics), spectrum.shape[1])
+        out[:, k] = fractional_power(spectrum, settings.alpha)
+    level = out.mean()
+    return out.div_(torch.where(level > 0, level, 1))
+
+
+def fractional_power(spectra: Tensor, alpha: float) -> Tensor:
+    """|X|^α of complex spectra.
+
+    Examples
+    --------
+    >>> fractional_power(torch.tensor([3 + 4j]), 2.0)
+    tensor([25.])
+    """
+    squares = spectra.real**2 + spectra.imag**2
+    return squares if alpha == 2 else squares ** (alpha / 2)
+
+
+def equaliser(power: Tensor, settings: Settings) -> Tensor:
+    """What each microphone is divided by, in units of ``power``: its noise floor, its level, or one.
+
+    Returns
+    -------
+    Tensor, shape (freqs or 1, mics, 1)
+        Positive also on digital silence. Masks are applied to the recording itself, so nothing has to be undone.
+
+    Notes
+    -----
+    ``quantile_t v_k(f, t)``, but at least 1e-6 of ``mean_t v_k(f, t)``: without a lower bound a microphone that is
+    silent for 5 % of the time would be divided by zero, as it is in public code.
+
+    Examples
+    --------
+    >>> equaliser(torch.full((1, 1, 4), 3.0), Settings(equalise="floor"))
+    tensor([[[3.]]])
+    """
+    if settings.equalise == "none":
+        return power.new_ones(1, power.shape[1], 1)
+    if settings.equalise == "level":
+        return power.mean((0, 2), keepdim=True).clamp_min(_TINY)
+    rank = 1 + round(settings.floor_quantile * (power.shape[2] - 1))
+    floors = [power[block].kthvalue(rank, dim=2, keepdim=True).values for block in frequency_blocks(power)]
+    return torch.maximum(torch.cat(floors), _LEAST_FLOOR * power.mean(2, keepdim=True)).clamp_min(_TINY)
+
+
+def masks(psd: Tensor, gains: Tensor, mic: int, settings: Settings) -> Iterator[tuple[slice, Tensor]]:
+    """Masks of all sources at one microphone, shape (freqs of the block, sources, frames), block by block.
+
+    Notes
+    -----
+    ``w_kn = λ_kn p_n / Σ_n' λ_kn' p_n'``: between 0 and 1, and one when summed over the sources, but for the
+    approximate variant, whose masks are a logistic function of these.
+    """
+    for block in frequency_blocks(psd):
+        parts = _rows(gains, mic, block) * psd[block]
+        shares = parts / parts.sum(1, keepdim=True)
+        yield block, logistic(shares, settings.slope, settings.threshold) if settings.approximate else shares
+
+
+def logistic(values: Tensor, slope: float, threshold: float) -> Tensor:
+    """``1 / (1 + exp(-slope (values - threshold)))``.
+
+    Examples
+    --------
+    >>> logistic(torch.tensor([0.6]), 20.0, 0.6)
+    tensor([0.5000])
+    """
+    return torch.sigmoid(slope * (values - threshold))
+
+
+def _rows(gains, mic, block):
+    return (gains if len(gains) == 1 else gains[block])[:, mic, :, None]
+
+
+def render_own(mics: Tensor, psd: Tensor, gains: Tensor, own_mics: list[int], settings: Settings) -> Tensor:
+    """Every source at its own microphone, shape (sources, samples)."""
+    out = mics.new_empty(len(own_mics), mics.shape[1])
+    for n, mic in enumerate(own_mics):
+        spectrum = stft(mics[mic], settings.window_size, settings.hop, settings.window)
+        for block, shares in masks(psd, gains, mic, settings):
+            spectrum[block] *= shares[:, n]
+        out[n] = istft(spectrum, mics.shape[1], settings.window_size, settings.hop, settings.window)
+    return out
+
+
+def render_all(mics: Tensor, psd: Tensor, gains: Tensor, settings: Settings) -> Tensor:
+    """Every source at every microphone, shape (mics, sources, samples); they add up to the microphones."""
+    out = mics.new_empty(len(mics), psd.shape[1], mics.shape[1])
+    for k, waveform in enumerate(mics):
+        spectrum = stft(waveform, settings.window_size, settings.hop, settings.window)
+        images = spectrum.new_empty(psd.shape[1], *spectrum.shape)
+        for block, shares in masks(psd, gains, k, settings):
+            images[:, block] = shares.transpose(0, 1) * spectrum[block]
+        out[k] = istft(images, mics.shape[1], settings.window_size, settings.hop, settings.window)
+    return out
