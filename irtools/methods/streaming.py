@@ -1,18 +1,22 @@
-"""Reduce a recording of any length from file to file, in memory bounded by the length of one chunk."""
+"""Reduce a recording of any length, from file to file or in memory, with working memory bounded by one chunk."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
-from irtools.methods.reduction import Separator
-from irtools.methods.registry import LEARNERS, choose_device, find_method
+from irtools.methods.piecewise import Piecewise, Recording, silent_progress
+from irtools.methods.reduction import Reduction, check_mics
+from irtools.methods.registry import choose_device
 from irtools.multitrack.audit import Auditor
 from irtools.multitrack.files import MultitrackReader, MultitrackWriter
+
+# Tensors of the details that hold more values than this stay out of a report.
+_REPORTED_VALUES = 1024
+_LEFT_OUT = object()
 
 
 def reduce_files(
@@ -22,8 +26,9 @@ def reduce_files(
     *,
     mixdown: MultitrackReader | None = None,
     chunk_seconds: float = 30.0,
+    overlap_seconds: float = 1.0,
     device: str = "auto",
-    on_chunk: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    on_chunk: Callable[[str, int, int], None] = silent_progress,
     **options,
 ) -> dict:
     """Reduce the recording behind ``reader`` into one file a source, named like the source's close microphone.
@@ -31,7 +36,7 @@ def reduce_files(
     Parameters
     ----------
     reader : MultitrackReader
-        Read twice: to learn, and to separate.
+        Read once to separate, and before that once more by a method that learns from the whole recording.
     out_dir : Path
         Where ``<mic>.wav`` (float32) go; all of them appear at the end, or none.
     method : str
@@ -39,28 +44,41 @@ def reduce_files(
     mixdown : MultitrackReader, optional
         One file with the mixdown, of the recording's rate and length, for a method that uses one.
     chunk_seconds : float
-        Length of the pieces that are in memory at a time; rounded up to what the method needs.
+        Length of the pieces that are in memory at a time; rounded up to what the method needs. The last piece has up to
+        one and a half of it, and a recording no longer than that is reduced in one piece.
+    overlap_seconds : float
+        What consecutive pieces share, at most half a chunk, for a method that reduces each piece on its own. A method
+        that learns from the recording knows the overlap that it needs.
     device : str
         As in :func:`irtools.reduce`.
     on_chunk : callable
-        Called with the stage ("learn" or "separate"), the samples done and all samples after each piece.
+        Called with the stage ("learn" or "separate"), the samples done and all samples, at the start of a stage and
+        after each of its pieces. Only a method that learns, and a recording of several pieces, have a stage "learn".
     **options
         Parameters of the method.
 
     Returns
     -------
     dict
-        Plain types, ready for a report: the method, its options, what it learned, what is odd about the recording
-        (``findings``, see :func:`irtools.multitrack.audit.audit`), the time it took.
+        Plain types, ready for a report: the method, its options, what it learned, each piece with its iterations, what
+        is odd about the recording (``findings``, see :func:`irtools.multitrack.audit.audit`), the time it took.
+        ``gains`` are those of the whole recording where the method learns them, otherwise the mean over the pieces,
+        weighted with their lengths; ``gains_from`` says which.
 
     Raises
     ------
     TypeError, ValueError
         Invalid options or unreadable files; nothing is written.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Once, with the number of pieces that did not converge.
+
     Notes
     -----
-    A linear method that learns from second moments gives the same samples as :func:`irtools.reduce` on the whole.
+    Where two pieces overlap, the estimates are cross-faded with weights that add up to one. A linear method with one
+    matrix for the recording ("am", "ica") gives the samples that :func:`irtools.reduce` gives on the whole.
 
     Examples
     --------
@@ -71,41 +89,138 @@ def reduce_files(
     >>> _ = write_multitrack(folder / "mics", Multitrack(("a", "b"), mics, 1000))
     >>> with MultitrackReader(folder / "mics") as reader:
     ...     report = reduce_files(reader, folder / "out", chunk_seconds=0.4, variant="notebook")
-    >>> report["method"], report["outputs"], report["samples"]
-    ('am', ['a', 'b'], 900)
+    >>> report["method"], report["outputs"], report["samples"], len(report["pieces"])
+    ('am', ['a', 'b'], 900, 2)
     """
-    find_method(method)
-    if not 0 < chunk_seconds < math.inf:
-        raise ValueError(f"chunk_seconds: expected a positive number of seconds, got {chunk_seconds}")
     _check_mixdown(reader, mixdown)
-    target = choose_device(device)
-    chunk = max(1, round(chunk_seconds * reader.sample_rate))
     start = time.perf_counter()
+    target = choose_device(device)
+    auditor, audited = Auditor(reader.names), 0
 
-    def pieces(stage: str, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-        done = 0
-        mixdowns = mixdown.blocks(size) if mixdown else None
-        for mics in reader.blocks(size):
-            yield mics.to(target), next(mixdowns)[0].to(target) if mixdowns else None
-            done += mics.shape[1]
-            on_chunk(stage, done, reader.samples)
+    def read(first: int, end: int) -> tuple[Tensor, Tensor | None]:
+        nonlocal audited
+        mics = reader.read(first, end - first)
+        if end > audited:
+            auditor.add(mics[:, audited - first :])
+            audited = end
+        return mics.to(target), mixdown.read(first, end - first)[0].to(target) if mixdown else None
 
-    separator = LEARNERS[method](pieces("learn", chunk), reader.sample_rate, **options)
-    outputs = [reader.names[mic] for mic in separator.close_mics]
-    auditor = Auditor(reader.names)
-    size = -(-chunk // separator.align) * separator.align
+    run = Piecewise(
+        Recording(read, len(reader.names), reader.samples, reader.sample_rate, mixdown is not None),
+        method,
+        chunk_seconds=chunk_seconds,
+        overlap_seconds=overlap_seconds,
+        options=options,
+        on_chunk=on_chunk,
+    )
+    outputs = [reader.names[mic] for mic in run.separator.close_mics]
     with MultitrackWriter(out_dir, outputs, reader.sample_rate, samples=reader.samples) as writer:
-        for mics, piece in pieces("separate", size):
-            auditor.add(mics)
-            writer.write(separator.separate(mics, piece).sources.cpu())
-    seconds = time.perf_counter() - start
-    return _report(method, options, reader, outputs, separator) | {
+        for stretch in run.stretches():
+            writer.write(stretch.cpu())
+    outcome, seconds = run.outcome(), time.perf_counter() - start
+    return {
+        "method": method,
+        "options": options,
+        "mics": list(reader.names),
+        "outputs": outputs,
+        "sample_rate": reader.sample_rate,
+        "samples": reader.samples,
+        **_plain(outcome | {"cost": _ends(outcome["cost"])}),
+        "pieces": _pieces(run, reader.sample_rate),
         "findings": auditor.findings(),
         "device": str(target),
-        "chunk_seconds": size / reader.sample_rate,
+        "chunk_seconds": run.cuts[0][1] / reader.sample_rate,
+        "overlap_seconds": run.overlap / reader.sample_rate,
         "elapsed_s": seconds,
         "times_real_time": reader.samples / reader.sample_rate / seconds,
     }
+
+
+def reduce_in_chunks(
+    mics: Tensor,
+    sample_rate: int,
+    method: str = "am",
+    *,
+    mixdown: Tensor | None = None,
+    chunk_seconds: float = 30.0,
+    overlap_seconds: float = 1.0,
+    device: str = "auto",
+    on_chunk: Callable[[str, int, int], None] = silent_progress,
+    **options,
+) -> Reduction:
+    """Reduce a recording that is in memory, chunk by chunk: as :func:`reduce_files` does, without files.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    sample_rate : int
+        In Hz.
+    method : str
+        A key of :data:`irtools.METHODS`.
+    mixdown : Tensor, shape (samples,), optional
+        For a method that uses one.
+    chunk_seconds, overlap_seconds, device, on_chunk
+        As in :func:`reduce_files`.
+    **options
+        Parameters of the method.
+
+    Returns
+    -------
+    Reduction
+        ``sources`` has the dtype, device and number of samples of ``mics``; ``details`` has, besides the method's own,
+        ``gains_from`` and ``pieces`` as in the report of :func:`reduce_files`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`irtools.reduce`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Once, with the number of pieces that did not converge.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mics = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
+    >>> found = reduce_in_chunks(mics, 1000, chunk_seconds=1, variant="notebook")
+    >>> found.sources.shape, len(found.details["pieces"])
+    (torch.Size([2, 3000]), 3)
+    """
+    check_mics(mics, sample_rate)
+    start = time.perf_counter()
+    target = choose_device(device, mics.device)
+    if mixdown is not None and (not isinstance(mixdown, Tensor) or mixdown.shape != mics.shape[1:]):
+        raise ValueError(f"mixdown: expected a Tensor of shape ({mics.shape[1]},), got {_shape(mixdown)}")
+
+    def read(first: int, end: int) -> tuple[Tensor, Tensor | None]:
+        return mics[:, first:end].to(target), None if mixdown is None else mixdown[first:end].to(target)
+
+    run = Piecewise(
+        Recording(read, *mics.shape, sample_rate, mixdown is not None),
+        method,
+        chunk_seconds=chunk_seconds,
+        overlap_seconds=overlap_seconds,
+        options=options,
+        on_chunk=on_chunk,
+    )
+    sources, done = mics.new_empty(len(run.separator.close_mics), mics.shape[1]), 0
+    for stretch in run.stretches():
+        sources[:, done : done + stretch.shape[1]] = stretch
+        done += stretch.shape[1]
+    outcome = run.outcome()
+    told = {"gains_from": outcome.pop("gains_from"), "pieces": _pieces(run, sample_rate)}
+    return Reduction(
+        **outcome
+        | {
+            "sources": sources,
+            "gains": None if outcome["gains"] is None else outcome["gains"].to(mics),
+            "seconds": time.perf_counter() - start,
+            "method": method,
+            "details": outcome["details"] | told,
+        }
+    )
 
 
 def _check_mixdown(reader, mixdown):
@@ -120,17 +235,35 @@ def _check_mixdown(reader, mixdown):
         )
 
 
-def _report(method, options, reader, outputs, separator: Separator):
-    return {
-        "method": method,
-        "options": options,
-        "mics": list(reader.names),
-        "outputs": outputs,
-        "sample_rate": reader.sample_rate,
-        "samples": reader.samples,
-        "gains": None if separator.gains is None else separator.gains.tolist(),
-        "cost": None if separator.cost is None else [float(separator.cost[0]), float(separator.cost[-1])],
-        "n_iter": separator.n_iter,
-        "converged": separator.converged,
-        "details": separator.details,
-    }
+def _pieces(run: Piecewise, sample_rate: int) -> list[dict]:
+    """What each piece has of its own; where one thing was learned from the whole recording, it is told only once."""
+    own = [{} if run.separator.gains is not None else _own(piece) for piece in run.pieces]
+    return [
+        {"start_s": start / sample_rate, "end_s": end / sample_rate} | mine
+        for (start, end), mine in zip(run.cuts, own, strict=True)
+    ]
+
+
+def _own(piece: Reduction) -> dict:
+    gains = None if piece.gains is None else piece.gains.tolist()
+    return {"n_iter": piece.n_iter, "converged": piece.converged, "gains": gains, "cost": _ends(piece.cost)}
+
+
+def _ends(cost: Tensor | None) -> list[float] | None:
+    return None if cost is None else [float(cost[0]), float(cost[-1])]
+
+
+def _plain(value):
+    """Plain types of JSON; what is too large for a report, or has no such type, is left out."""
+    if isinstance(value, dict):
+        plain = {str(name): _plain(item) for name, item in value.items()}
+        return {name: item for name, item in plain.items() if item is not _LEFT_OUT}
+    if isinstance(value, (list, tuple)):
+        return [item for item in map(_plain, value) if item is not _LEFT_OUT]
+    if isinstance(value, Tensor) and value.numel() <= _REPORTED_VALUES and not value.is_complex():
+        return value.tolist()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else _LEFT_OUT
+
+
+def _shape(value):
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

@@ -3,7 +3,9 @@
 import gc
 import math
 import tempfile
+import warnings
 import weakref
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import irtools as ir
+from irtools.methods import registry
+from irtools.methods.pieces import cut, fade_in, join
+from irtools.methods.reduction import ConvergenceWarning, Reduction, Separator, check_assignment
 from irtools.methods.registry import LEARNERS
-from irtools.methods.streaming import reduce_files
+from irtools.methods.streaming import reduce_files, reduce_in_chunks
 from irtools.multitrack.files import MultitrackReader, read_multitrack, write_multitrack
 
 RATE = 1000
@@ -85,9 +90,11 @@ def test_a_mixdown_is_read_in_the_same_pieces(folder, size):
 def test_the_caller_hears_of_every_sample_of_both_stages(folder, size):
     heard = []
     reduce_in_pieces(folder, size, on_chunk=lambda *told: heard.append(told))
+    ends = [0, *(end for _, end in cut(SAMPLES, size))]
     for stage_name in ("learn", "separate"):
-        done = [told[1] for told in heard if told[0] == stage_name]
-        assert done == [min(SAMPLES, size * (i + 1)) for i in range(math.ceil(SAMPLES / size))]
+        # A recording that is one piece is not learned from first.
+        expected = ends if stage_name == "separate" or len(ends) > 2 else []
+        assert [told[1] for told in heard if told[0] == stage_name] == expected
     assert {told[2] for told in heard} == {SAMPLES}
     assert [told[0] for told in heard] == sorted(told[0] for told in heard)
 
@@ -129,6 +136,8 @@ def test_learn_and_separate_are_the_method(method):
         ({"chunk_seconds": 0}, "chunk_seconds: expected a positive number"),
         ({"chunk_seconds": math.nan}, "chunk_seconds: expected a positive number"),
         ({"chunk_seconds": math.inf}, "chunk_seconds: expected a positive number"),
+        ({"overlap_seconds": -1}, "overlap_seconds: expected 0 seconds or more"),
+        ({"overlap_seconds": math.nan}, "overlap_seconds: expected 0 seconds or more"),
         ({"assignment": (0, 3)}, "assignment: expected microphone indices 0 to 2"),
         ({"mixdown": "mics"}, "mixdown: expected one file, got 3"),
         ({"mixdown": "short"}, r"mix\.wav: 1012 samples at 1000 Hz; expected the recording's 1013 at 1000 Hz"),
@@ -169,3 +178,176 @@ def test_odd_microphones_are_found_whatever_the_pieces(tmp_path):
     reports = [reduce_in_pieces(tmp_path, size)[0]["findings"] for size in (64, 2000)]
     assert [finding.split(":")[0] for finding in reports[0]] == ["kick", "vocals"]
     assert reports[0] == reports[1]
+
+
+# Pieces
+
+
+@settings(max_examples=300, deadline=None)
+@given(samples=st.integers(1, 3000), size=st.integers(1, 400), share=st.floats(0, 0.5))
+def test_pieces_cover_the_recording_and_none_is_a_stub(samples, size, share):
+    overlap = int(share * size)
+    cuts = cut(samples, size, overlap)
+    assert cuts[0][0] == 0 and cuts[-1][1] == samples
+    for (_, end), (start, later_end) in pairwise(cuts):
+        assert end - start == overlap and later_end > end
+    lengths = [end - start for start, end in cuts]
+    assert set(lengths[:-1]) <= {size}
+    assert len(cuts) == 1 or size / 2 <= lengths[-1] < 1.5 * size
+    assert samples > size or len(cuts) == 1
+
+
+@given(overlap=st.integers(0, 500))
+def test_the_weights_of_two_pieces_sum_to_one(overlap):
+    later = fade_in(overlap)
+    assert torch.allclose(later + later.flip(0), torch.ones(overlap, dtype=torch.float64), atol=1e-12)
+    assert (later.diff() > 0).all() and later.shape == (overlap,)
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=st.integers(2, 300), share=st.floats(0, 0.5), samples=st.integers(1, 1000))
+def test_pieces_that_agree_are_joined_to_the_very_samples(size, share, samples):
+    signal = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples))
+    overlap = int(share * size)
+    parts = [signal[:, start:end] for start, end in cut(samples, size, overlap)]
+    assert torch.equal(torch.cat(list(join(parts, overlap)), dim=1), signal)
+
+
+def test_pieces_that_disagree_are_joined_without_a_step():
+    """Plus and minus one: the largest step is the slope of the fade, and the middle of the fade is zero."""
+    overlap = 100
+    parts = [torch.full((1, 400), (-1.0) ** i, dtype=torch.float64) for i in range(4)]
+    joined = torch.cat(list(join(parts, overlap)), dim=1)[0]
+    assert joined.shape == (4 * 400 - 3 * overlap,) and joined.abs().max() <= 1
+    assert joined.diff().abs().max() <= math.pi / overlap + 1e-12
+    assert joined[300:400].mean().abs() < 1e-12
+
+
+@pytest.mark.parametrize(("samples", "size", "overlap"), [(0, 4, 0), (4, 0, 0), (9, 4, 3), (9, 4, -1)])
+def test_cuts_that_make_no_sense_are_refused(samples, size, overlap):
+    with pytest.raises(ValueError, match="expected"):
+        cut(samples, size, overlap)
+
+
+# A method that knows nothing of pieces
+
+
+def piece_level(mics, sample_rate=None, *, assignment=None, n_sources=None, slow=False):
+    """Gains and estimates that depend on the piece: its level; stands in for a method that reduces it as a whole."""
+    chosen = check_assignment(assignment, len(mics), n_sources)
+    if slow:
+        warnings.warn(f"not converged on {mics.shape[1]} samples", ConvergenceWarning, stacklevel=2)
+    level = mics.std()
+    gains = torch.full((len(mics), len(chosen)), level.item())
+    return Reduction(level * mics[chosen], gains=gains, n_iter=mics.shape[1], converged=not slow, method="level")
+
+
+def identity(mics, sample_rate=None, *, assignment=None, n_sources=None):
+    return Reduction(mics[check_assignment(assignment, len(mics), n_sources)].clone(), method="identity")
+
+
+@pytest.fixture
+def unaware(monkeypatch):
+    monkeypatch.setitem(registry.METHODS, "identity", identity)
+    monkeypatch.setitem(registry.METHODS, "level", piece_level)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.05, 0.9])
+@pytest.mark.parametrize("size", [64, 100, 411, 5000])
+def test_identity_in_is_identity_out(folder, unaware, size, overlap):
+    _, found = reduce_in_pieces(folder, size, method="identity", overlap_seconds=overlap)
+    assert torch.allclose(found.waveforms, stage(), atol=1e-6)
+    chunks = reduce_in_chunks(stage(), RATE, "identity", chunk_seconds=size / RATE, overlap_seconds=overlap)
+    assert torch.equal(chunks.sources, stage())
+
+
+def test_what_changes_from_piece_to_piece_makes_no_click(unaware):
+    """A tone whose level jumps: each piece is scaled by its own level, and the joins are as smooth as the tone."""
+    time = torch.arange(6 * RATE, dtype=torch.float64) / RATE
+    tone = (2 * math.pi * 5 * time).sin()[None] * (1 + (time > 3))
+    found = reduce_in_chunks(tone, RATE, "level", chunk_seconds=1.0, overlap_seconds=0.25).sources
+    step = tone.diff().abs().max() * 2 * tone.std() + 0.01
+    hard = reduce_in_chunks(tone, RATE, "level", chunk_seconds=0.97, overlap_seconds=0.0).sources
+    smooth = found[:, : 3 * RATE - RATE // 2]
+    assert smooth.diff().diff().abs().max() < 2e-3 < hard[:, : 3 * RATE - RATE // 2].diff().diff().abs().max()
+    assert found.diff().abs().max() < step and found.shape == tone.shape
+
+
+def test_a_recording_no_longer_than_a_chunk_is_reduced_in_one(folder, unaware):
+    for method in ("level", "am"):
+        report, found = reduce_in_pieces(folder, SAMPLES, method=method)
+        whole = ir.reduce(stage(), RATE, method=method)
+        assert torch.equal(found.waveforms, whole.sources)
+        assert len(report["pieces"]) == 1 and report["overlap_seconds"] == 0 and report["gains_from"] == "recording"
+        assert report["chunk_seconds"] == SAMPLES / RATE
+
+
+def test_the_report_tells_each_piece(folder, unaware):
+    report, _ = reduce_in_pieces(folder, 400, method="level", overlap_seconds=0.1)
+    told = report["pieces"]
+    assert [(piece["start_s"], piece["end_s"]) for piece in told] == [(0, 0.4), (0.3, 0.7), (0.6, 1.013)]
+    assert [piece["n_iter"] for piece in told] == [400, 400, 413] and report["n_iter"] == 413
+    assert (report["chunk_seconds"], report["overlap_seconds"]) == (0.4, 0.1)
+    lengths = torch.tensor([400.0, 400, 413])
+    mean = (torch.tensor([piece["gains"] for piece in told]) * lengths[:, None, None]).sum(0) / lengths.sum()
+    assert report["gains_from"] == "mean of pieces" and torch.allclose(torch.tensor(report["gains"]), mean)
+
+
+def test_pieces_that_do_not_converge_are_one_warning(folder, unaware):
+    with pytest.warns(ConvergenceWarning, match=r"not converged on 400 samples \(3 of 3 pieces\)") as said:
+        report, _ = reduce_in_pieces(folder, 400, method="level", overlap_seconds=0.1, slow=True)
+    assert len(said) == 1 and report["converged"] is False
+    assert [piece["converged"] for piece in report["pieces"]] == [False] * 3
+
+
+def test_a_separator_carries_its_state_and_gets_the_overlap_it_asks_for(monkeypatch):
+    """Pieces come in order, once each, aligned; the learner may read the first piece only."""
+    seen = []
+
+    def learn(pieces, sample_rate, *, assignment=None, n_sources=None):
+        first, _ = next(pieces)
+
+        def separate(mics, mixdown):
+            seen.append(mics)
+            return Reduction(mics.clone())
+
+        return Separator(separate, list(range(len(first))), align=32, overlap=50)
+
+    monkeypatch.setitem(registry.METHODS, "stateful", identity)
+    monkeypatch.setitem(registry.LEARNERS, "stateful", learn)
+    found = reduce_in_chunks(stage(), RATE, "stateful", chunk_seconds=0.1)
+    assert torch.equal(found.sources, stage())
+    assert {piece.shape[1] for piece in seen[:-1]} == {128} and len(seen) == 15
+    for before, after in pairwise(seen):
+        assert torch.equal(before[:, -64:], after[:, :64])
+
+
+@pytest.mark.parametrize("method", ir.METHODS)
+def test_chunks_in_memory_are_chunks_of_files(folder, method):
+    report, found = reduce_in_pieces(folder, 400, method=method, overlap_seconds=0.1)
+    chunks = reduce_in_chunks(stage(), RATE, method, chunk_seconds=0.4, overlap_seconds=0.1)
+    assert torch.allclose(found.waveforms, chunks.sources, atol=1e-6)
+    assert chunks.method == method and chunks.seconds > 0 and chunks.n_iter == report["n_iter"]
+    assert (chunks.gains is None) == (report["gains"] is None)
+    assert len(chunks.details["pieces"]) == len(report["pieces"]) == 3
+
+
+def test_a_mixdown_is_for_methods_that_use_one(unaware):
+    with pytest.raises(ValueError, match="mixdown: given, but the method 'level' does not use one"):
+        reduce_in_chunks(stage(), RATE, "level", mixdown=stage().sum(0))
+    for wrong in (torch.zeros(5), 3):
+        with pytest.raises(ValueError, match=r"mixdown: expected a Tensor of shape \(1013,\)"):
+            reduce_in_chunks(stage(), RATE, mixdown=wrong, mixture="mixdown")
+    whole = ir.reduce(stage(), RATE, method="am", mixture="mixdown", mixdown=stage()[0])
+    found = reduce_in_chunks(stage(), RATE, mixdown=stage()[0], mixture="mixdown", chunk_seconds=0.3)
+    assert torch.allclose(found.sources, whole.sources, atol=2e-6)
+
+
+def test_a_report_holds_what_is_plain_and_small(folder, monkeypatch):
+    def detailed(mics, sample_rate=None, *, assignment=None, n_sources=None):
+        found = {"small": torch.ones(2), "large": torch.ones(5000), "spectrum": torch.ones(2) * 1j, "notes": ["a"]}
+        return Reduction(mics, details=found | {"deep": {"f": len, "n": (1, 2.5, None)}})
+
+    monkeypatch.setitem(registry.METHODS, "detailed", detailed)
+    report, _ = reduce_in_pieces(folder, method="detailed")
+    assert report["details"] == {"small": [1, 1], "notes": ["a"], "deep": {"n": [1, 2.5, None]}}
