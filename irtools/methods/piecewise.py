@@ -63,8 +63,9 @@ class Piecewise:
         First and end sample of each piece.
     overlap : int
         In samples.
-    pieces : list of Reduction
-        Outcome of each piece so far, without its samples.
+    pieces : list of dict
+        Each piece so far, in plain types: ``start_s`` and ``end_s`` and, unless one thing was learned for the whole
+        recording, its own ``n_iter``, ``converged``, ``gains`` and ``cost`` (first and last).
 
     Raises
     ------
@@ -101,7 +102,9 @@ class Piecewise:
             raise ValueError(f"mixdown: given, but the method {method!r} does not use one")
         self._recording, self._on_chunk = recording, on_chunk
         size = max(1, round(chunk_seconds * recording.sample_rate))
-        self.cuts, self.overlap, self.pieces = cut(recording.samples, size), 0, []
+        self.cuts, self.overlap = cut(recording.samples, size), 0
+        self.pieces, self._last, self._weighted_gains = [], None, 0
+        self._n_iter, self._converged = 0, True
         if len(self.cuts) > 1 and method in LEARNERS:
             with closing(self._read("learn")) as pieces:
                 self.separator = LEARNERS[method](pieces, recording.sample_rate, **options)
@@ -129,18 +132,17 @@ class Piecewise:
         ``gains`` are the separator's ("recording") or else the mean over the pieces, weighted with their lengths
         ("mean of pieces"); ``cost`` only where it is of the whole; ``n_iter`` is the largest.
         """
-        gains, source, alone = self.separator.gains, "recording", len(self.cuts) == 1
-        if gains is None and all(piece.gains is not None for piece in self.pieces):
-            lengths = [end - start for start, end in self.cuts]
-            weighted = (piece.gains * length for piece, length in zip(self.pieces, lengths, strict=True))
-            gains, source = sum(weighted) / sum(lengths), "recording" if alone else "mean of pieces"
+        alone, gains, source = len(self.cuts) == 1, self.separator.gains, "recording"
+        if gains is None and self._last.gains is not None:
+            gains = self._last.gains if alone else self._weighted_gains / sum(end - start for start, end in self.cuts)
+            source = "recording" if alone else "mean of pieces"
         return {
             "gains": gains,
             "gains_from": None if gains is None else source,
-            "cost": self.pieces[0].cost if alone else self.separator.cost,
-            "n_iter": max([self.separator.n_iter, *(piece.n_iter for piece in self.pieces)]),
-            "converged": self.separator.converged and all(piece.converged for piece in self.pieces),
-            "details": self.separator.details or self.pieces[-1].details,
+            "cost": self._last.cost if alone else self.separator.cost,
+            "n_iter": max(self.separator.n_iter, self._n_iter),
+            "converged": self.separator.converged and self._converged,
+            "details": self.separator.details or self._last.details,
         }
 
     def _read(self, stage):
@@ -157,11 +159,38 @@ class Piecewise:
                 warnings.simplefilter("always", ConvergenceWarning)
                 found = self.separator.separate(mics, mixdown)
             said += _told_again(caught)
-            self.pieces.append(replace(found, sources=None))
+            self._note(found, mics.shape[1])
             yield found.sources
         if said:
             one = f"{said[0]} ({len(said)} of {len(self.cuts)} pieces)" if len(self.cuts) > 1 else said[0]
             warnings.warn(one, ConvergenceWarning, stacklevel=2)
+
+    def _note(self, found, length):
+        start, end = (at / self._recording.sample_rate for at in self.cuts[len(self.pieces)])
+        # Numbers, not tensors: these small ones would pin the memory around them.
+        own = {} if self.separator.gains is not None else _numbers(found)
+        self.pieces.append({"start_s": start, "end_s": end} | own)
+        self._n_iter, self._converged = max(self._n_iter, found.n_iter), self._converged and found.converged
+        if found.gains is not None:
+            self._weighted_gains = self._weighted_gains + length * found.gains.double()
+        self._last = replace(found, sources=None)
+
+
+def _numbers(found: Reduction) -> dict:
+    gains = None if found.gains is None else found.gains.tolist()
+    return {"n_iter": found.n_iter, "converged": found.converged, "gains": gains, "cost": ends(found.cost)}
+
+
+def ends(cost: Tensor | None) -> list[float] | None:
+    """The first and the last objective, as numbers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ends(torch.tensor([4.0, 2.0, 1.0]))
+    [4.0, 1.0]
+    """
+    return None if cost is None else [float(cost[0]), float(cost[-1])]
 
 
 def _told_again(caught) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from irtools.methods.piecewise import Piecewise, Recording, silent_progress
+from irtools.methods.piecewise import Piecewise, Recording, ends, silent_progress
 from irtools.methods.reduction import Reduction, check_mics
 from irtools.methods.registry import choose_device
 from irtools.multitrack.audit import Auditor
@@ -125,8 +125,8 @@ def reduce_files(
         "outputs": outputs,
         "sample_rate": reader.sample_rate,
         "samples": reader.samples,
-        **_plain(outcome | {"cost": _ends(outcome["cost"])}),
-        "pieces": _pieces(run, reader.sample_rate),
+        **_plain(outcome | {"cost": ends(outcome["cost"])}),
+        "pieces": run.pieces,
         "findings": auditor.findings(),
         "device": str(target),
         "chunk_seconds": run.cuts[0][1] / reader.sample_rate,
@@ -210,7 +210,7 @@ def reduce_in_chunks(
         sources[:, done : done + stretch.shape[1]] = stretch
         done += stretch.shape[1]
     outcome = run.outcome()
-    told = {"gains_from": outcome.pop("gains_from"), "pieces": _pieces(run, sample_rate)}
+    told = {"gains_from": outcome.pop("gains_from"), "pieces": run.pieces}
     return Reduction(
         **outcome
         | {
@@ -233,24 +233,6 @@ def _check_mixdown(reader, mixdown):
         raise ValueError(
             f"{mixdown.paths[0]}: {its[1]} samples at {its[0]} Hz; expected the recording's {ours[1]} at {ours[0]} Hz"
         )
-
-
-def _pieces(run: Piecewise, sample_rate: int) -> list[dict]:
-    """What each piece has of its own; where one thing was learned from the whole recording, it is told only once."""
-    own = [{} if run.separator.gains is not None else _own(piece) for piece in run.pieces]
-    return [
-        {"start_s": start / sample_rate, "end_s": end / sample_rate} | mine
-        for (start, end), mine in zip(run.cuts, own, strict=True)
-    ]
-
-
-def _own(piece: Reduction) -> dict:
-    gains = None if piece.gains is None else piece.gains.tolist()
-    return {"n_iter": piece.n_iter, "converged": piece.converged, "gains": gains, "cost": _ends(piece.cost)}
-
-
-def _ends(cost: Tensor | None) -> list[float] | None:
-    return None if cost is None else [float(cost[0]), float(cost[-1])]
 
 
 def _plain(value):
