@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
 from irtools.kernels.median_filter import median_filter
 from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
@@ -204,10 +203,12 @@ def _filtered(psd, kernel):
 
 def _smooth(psd, shape):
     """Mean of P (freqs, sources, frames) under a Hamming window that spans ``shape`` (freqs, frames)."""
-    planes = psd.transpose(0, 1)[:, None]
-    for axis, size in ((2, shape[0]), (3, shape[1])):
-        window = torch.hamming_window(size, periodic=False, dtype=psd.dtype, device=psd.device)
-        edges = (size // 2, size - 1 - size // 2)
-        planes = pad(planes, (0, 0, *edges) if axis == 2 else (*edges, 0, 0), mode="replicate")
-        planes = conv2d(planes, (window / window.sum()).view((1, 1, -1, 1) if axis == 2 else (1, 1, 1, -1)))
-    return planes[:, 0].transpose(0, 1)
+    for axis, size in ((0, shape[0]), (2, shape[1])):
+        window = torch.hamming_window(size, periodic=False, dtype=torch.float64)
+        length = psd.shape[axis]
+        places = torch.arange(-(size // 2), length + size - 1 - size // 2, device=psd.device).clamp(0, length - 1)
+        wide = psd.index_select(axis, places)
+        psd = torch.zeros_like(psd)
+        for shift, weight in enumerate((window / window.sum()).tolist()):
+            psd.add_(wide.narrow(axis, shift, length), alpha=weight)
+    return psd

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from irtools.kernels.median_filter._partition import median_filter as _partition
