@@ -15,7 +15,7 @@ from irtools.methods.power_spectra import equaliser
 from irtools.methods.random_projections import projected_powers
 from irtools.methods.reduction import Reduction, Separator, check_mics
 
-_PRACTICAL = replace(mira.PRESETS["practical"], first_passes=3, sparsity=0.0)
+_PRACTICAL = replace(mira.PRESETS["practical"], first_passes=3)
 PRESETS = {"practical": _PRACTICAL, "public-code": mira.PRESETS["public-code"]}
 
 
@@ -116,6 +116,11 @@ def learn(
     **settings,
 ) -> Separator:
     """Learn the gains from all pieces of a recording; the parameters are those of :func:`fastmira`.
+
+    Parameters
+    ----------
+    pieces : iterable of (Tensor of shape (mics, samples), Tensor or None)
+        Consecutive pieces of the recording; read once, none is kept.
 
     Returns
     -------

@@ -123,6 +123,16 @@ def learn(
 ) -> Separator:
     """A separator that starts each piece at the gains of the one before; the parameters are those of :func:`mira`.
 
+    Parameters
+    ----------
+    pieces : iterable of (Tensor of shape (mics, samples), Tensor or None)
+        Only the first is read, for its number of microphones.
+
+    Returns
+    -------
+    Separator
+        See :func:`irtools.methods.power_reduction.learn_in_turn`.
+
     Examples
     --------
     >>> import torch

@@ -128,7 +128,28 @@ def piece_overlap(sample_rate: int | None, settings: Settings) -> int:
 def fit_recording(
     mics: Tensor, close: Tensor, own_mics: list[int], settings: Settings, known_gains: Tensor | None = None
 ) -> tuple[Fit, Tensor]:
-    """The model of a recording, and the equaliser, shape (freqs or 1, mics, 1), in whose units its gains are."""
+    """The model of a recording, and the equaliser in whose units its gains are.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    close : Tensor, shape (mics, sources), bool
+    own_mics : list of int
+    settings : Settings
+    known_gains : Tensor, shape (freqs or 1, mics, sources), optional
+        Where Λ starts, relative to the own microphone, in units of the recording.
+
+    Returns
+    -------
+    Fit
+    Tensor, shape (freqs or 1, mics, 1)
+
+    Examples
+    --------
+    >>> found, scale = fit_recording(torch.ones(1, 5000), torch.ones(1, 1, dtype=torch.bool), [0], Settings())
+    >>> found.psd.shape, scale.shape
+    (torch.Size([2049, 1, 5]), torch.Size([1, 1, 1]))
+    """
     power = powers(mics, settings)
     scale = equaliser(power, settings)
     power /= scale

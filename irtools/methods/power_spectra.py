@@ -114,7 +114,20 @@ def _rows(gains, mic, block):
 
 
 def render_own(mics: Tensor, psd: Tensor, gains: Tensor, own_mics: list[int], settings: Settings) -> Tensor:
-    """Every source at its own microphone, shape (sources, samples)."""
+    """Every source at its own microphone.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    psd : Tensor, shape (freqs, sources, frames)
+    gains : Tensor, shape (freqs, mics, sources) or (1, mics, sources)
+    own_mics : list of int
+    settings : Settings
+
+    Returns
+    -------
+    Tensor, shape (sources, samples)
+    """
     out = mics.new_empty(len(own_mics), mics.shape[1])
     for n, mic in enumerate(own_mics):
         spectrum = stft(mics[mic], settings.window_size, settings.hop, settings.window)

@@ -8,13 +8,25 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from irtools.methods import alternating
+from irtools.methods import alternating, fastmira, ica, kamir, mira
 from irtools.methods.reduction import Reduction, check_mics
 
-METHODS = {"am": alternating.alternating_minimisation}
+METHODS = {
+    "am": alternating.alternating_minimisation,
+    "kamir": kamir.kamir,
+    "mira": mira.mira,
+    "fastmira": fastmira.fastmira,
+    "ica": ica.independent_components,
+}
 
 # Methods that learn from a recording in pieces and then separate it piece by piece.
-LEARNERS = {"am": alternating.learn}
+LEARNERS = {
+    "am": alternating.learn,
+    "kamir": kamir.learn,
+    "mira": mira.learn,
+    "fastmira": fastmira.learn,
+    "ica": ica.learn,
+}
 
 
 def reduce(mics: Tensor, sample_rate: int, method: str = "am", *, device: str = "auto", **options) -> Reduction:

@@ -129,7 +129,16 @@ def wiener_update(
 def gain_sums(
     power: Tensor, psd: Tensor, gains: Tensor, *, beta: float = 0.0, noise: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Numerator and denominator of the step of Λ, as in :func:`psd_update`, with the P that is given.
+    """Numerator and denominator of the step of Λ with the P that is given.
+
+    Parameters
+    ----------
+    power, psd, gains, beta, noise
+        As in :func:`psd_update`.
+
+    Returns
+    -------
+    numerator, denominator : Tensor, shape (freqs, mics, sources)
 
     Examples
     --------
