@@ -54,7 +54,7 @@ class Piecewise:
     options : dict
         Parameters of the method.
     on_chunk : callable
-        ``on_chunk(stage, done, total)`` in samples, at the start of a stage and after each of its pieces.
+        ``on_chunk(stage, done, total)`` in samples, at the start of "separate" and after each piece of each stage.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Piecewise:
         self.cuts, self.overlap = cut(recording.samples, size), 0
         self.pieces, self._last, self._weighted_gains = [], None, 0
         self._n_iter, self._converged = 0, True
-        if len(self.cuts) > 1 and method in LEARNERS:
+        if method in LEARNERS:
             with closing(self._read("learn")) as pieces:
                 self.separator = LEARNERS[method](pieces, recording.sample_rate, **options)
         else:
@@ -142,12 +142,13 @@ class Piecewise:
             "cost": self._last.cost if alone else self.separator.cost,
             "n_iter": max(self.separator.n_iter, self._n_iter),
             "converged": self.separator.converged and self._converged,
-            "details": self.separator.details or self._last.details,
+            "details": self._last.details if alone else self.separator.details or self._last.details,
         }
 
     def _read(self, stage):
         total = self._recording.samples
-        self._on_chunk(stage, 0, total)
+        if stage == "separate":  # a method that learns from the first piece alone has no progress in learning
+            self._on_chunk(stage, 0, total)
         for start, end in self.cuts:
             yield self._recording.read(start, end)
             self._on_chunk(stage, end, total)

@@ -52,8 +52,8 @@ def reduce_files(
     device : str
         As in :func:`irtools.reduce`.
     on_chunk : callable
-        Called with the stage ("learn" or "separate"), the samples done and all samples, at the start of a stage and
-        after each of its pieces. Only a method that learns, and a recording of several pieces, have a stage "learn".
+        Called with the stage ("learn" or "separate"), the samples done and all samples, at the start of "separate" and
+        after each piece. Only a method that learns from the whole recording has a stage "learn".
     **options
         Parameters of the method.
 

@@ -121,6 +121,22 @@ def test_the_start_at_random_finds_the_same():
     assert torch.equal(found.sources, independent_components(mics, tol=1e-8, seed=2).sources)
 
 
+def test_a_source_that_is_louder_at_the_wrong_microphone_keeps_its_own():
+    """Both microphones hear the first source best; each component is still given away once."""
+    sources, gains = sparse(2, 13), torch.tensor([[1, 0.1], [2, 1]], dtype=torch.float64)
+    found = independent_components(gains @ sources)
+    assert si_sdr(found.sources, sources).min() > 25 and found.details["notes"] == []
+
+
+def test_the_start_is_at_the_microphones():
+    """Without bleed nothing is to be found: the first step ends where it started."""
+    clean = sparse(4, 14)
+    assert independent_components(clean, tol=1e-3).n_iter == 1
+    assert independent_components(clean, tol=1e-3, seed=0).n_iter > 3
+    # Nor with a microphone too many, which takes the place of one of the others.
+    assert independent_components(clean[[0, 1, 2, 3, 3]], tol=1e-3).n_iter < 5
+
+
 # Odd microphones
 
 
