@@ -61,9 +61,7 @@ def first_psd(power: Tensor, gains: Tensor, close: Tensor, settings: Settings) -
     weights = close.to(power) / close.sum(0)
     psd = ((weights / gains).mT @ power).clamp_min(FLOOR)
     for _ in range(settings.first_passes):
-        smooth = _smooth(psd, settings.smoothing)
-        ratio = (smooth + 1) / (smooth.sum(1, keepdim=True) + 1)
-        psd = psd.mul_(logistic(ratio, settings.first_slope, settings.first_threshold)).clamp_min_(FLOOR)
+        psd = _thinned(psd, settings)
     return _filtered(psd, footprint_of(settings))
 
 
@@ -201,14 +199,28 @@ def _filtered(psd, kernel):
     return psd if kernel is None else median_filter(psd.transpose(0, 1), kernel.to(psd.device)).transpose(0, 1)
 
 
-def _smooth(psd, shape):
-    """Mean of P (freqs, sources, frames) under a Hamming window that spans ``shape`` (freqs, frames)."""
-    for axis, size in ((0, shape[0]), (2, shape[1])):
-        window = torch.hamming_window(size, periodic=False, dtype=torch.float64)
-        length = psd.shape[axis]
-        places = torch.arange(-(size // 2), length + size - 1 - size // 2, device=psd.device).clamp(0, length - 1)
-        wide = psd.index_select(axis, places)
-        psd = torch.zeros_like(psd)
-        for shift, weight in enumerate((window / window.sum()).tolist()):
-            psd.add_(wide.narrow(axis, shift, length), alpha=weight)
-    return psd
+def _thinned(psd, settings):
+    """One pass of thinning, over blocks of frequencies with the neighbours that their smoothing needs."""
+    out, freqs, span = torch.empty_like(psd), len(psd), settings.smoothing[0]
+    for block in frequency_blocks(psd):
+        rows = torch.arange(block.start - span // 2, block.stop + span - 1 - span // 2, device=psd.device)
+        smooth = _smooth(_smooth(psd[rows.clamp(0, freqs - 1)], 0, span, inside=True), 2, settings.smoothing[1])
+        ratio = (smooth + 1) / (smooth.sum(1, keepdim=True) + 1)
+        out[block] = psd[block] * logistic(ratio, settings.first_slope, settings.first_threshold)
+    return out.clamp_min_(FLOOR)
+
+
+def _smooth(values, axis, size, inside=False):
+    """Mean under a Hamming window; the edges are repeated, or with ``inside`` only whole windows are kept."""
+    window = torch.hamming_window(size, periodic=False, dtype=torch.float64)
+    length = values.shape[axis]
+    if inside:
+        length -= size - 1
+    else:
+        places = torch.arange(-(size // 2), length + size - 1 - size // 2, device=values.device)
+        values = values.index_select(axis, places.clamp(0, length - 1))
+    shifted = [values.narrow(axis, shift, length) for shift in range(size)]
+    total = torch.zeros_like(shifted[0], memory_format=torch.contiguous_format)
+    for part, weight in zip(shifted, (window / window.sum()).tolist(), strict=True):
+        total.add_(part, alpha=weight)
+    return total

@@ -14,7 +14,7 @@ from irtools.checks import check_assignment
 # Everything is in units of the mean power of the recording, or of its noise floor once equalised.
 NOISE = 1e-10
 FLOOR = 1e-16
-_VALUES_AT_ONCE = 1 << 18
+_VALUES_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def frequency_blocks(like: Tensor) -> Iterator[slice]:
     Examples
     --------
     >>> [(block.start, block.stop) for block in frequency_blocks(torch.empty(300, 4, 512))]
-    [(0, 128), (128, 256), (256, 300)]
+    [(0, 64), (64, 128), (128, 192), (192, 256), (256, 300)]
     """
     size = max(1, _VALUES_AT_ONCE // max(1, like[0].numel()))
     for start in range(0, len(like), size):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -84,20 +82,6 @@ def equaliser(power: Tensor, settings: Settings) -> Tensor:
     return torch.maximum(torch.cat(floors), _LEAST_FLOOR * power.mean(2, keepdim=True)).clamp_min(_TINY)
 
 
-def masks(psd: Tensor, gains: Tensor, mic: int, settings: Settings) -> Iterator[tuple[slice, Tensor]]:
-    """Masks of all sources at one microphone, shape (freqs of the block, sources, frames), block by block.
-
-    Notes
-    -----
-    ``w_kn = λ_kn p_n / Σ_n' λ_kn' p_n'``: between 0 and 1, and one when summed over the sources, but for the
-    approximate variant, whose masks are a logistic function of these.
-    """
-    for block in frequency_blocks(psd):
-        parts = _rows(gains, mic, block) * psd[block]
-        shares = parts / parts.sum(1, keepdim=True)
-        yield block, logistic(shares, settings.slope, settings.threshold) if settings.approximate else shares
-
-
 def logistic(values: Tensor, slope: float, threshold: float) -> Tensor:
     """``1 / (1 + exp(-slope (values - threshold)))``.
 
@@ -107,10 +91,6 @@ def logistic(values: Tensor, slope: float, threshold: float) -> Tensor:
     tensor([0.5000])
     """
     return torch.sigmoid(slope * (values - threshold))
-
-
-def _rows(gains, mic, block):
-    return (gains if len(gains) == 1 else gains[block])[:, mic, :, None]
 
 
 def render_own(mics: Tensor, psd: Tensor, gains: Tensor, own_mics: list[int], settings: Settings) -> Tensor:
@@ -127,12 +107,19 @@ def render_own(mics: Tensor, psd: Tensor, gains: Tensor, own_mics: list[int], se
     Returns
     -------
     Tensor, shape (sources, samples)
+
+    Notes
+    -----
+    The masks ``w_kn = λ_kn p_n / Σ_n' λ_kn' p_n'`` are between 0 and 1, and one when summed over the sources, but for
+    the approximate variant, whose masks are a logistic function of these.
     """
     out = mics.new_empty(len(own_mics), mics.shape[1])
     for n, mic in enumerate(own_mics):
         spectrum = stft(mics[mic], settings.window_size, settings.hop, settings.window)
-        for block, shares in masks(psd, gains, mic, settings):
-            spectrum[block] *= shares[:, n]
+        for block in frequency_blocks(psd):
+            row = _row(gains, mic, block)
+            shares = row[:, 0, n, None] * psd[block, n] / (row @ psd[block])[:, 0]
+            spectrum[block] *= _final(shares, settings)
         out[n] = istft(spectrum, mics.shape[1], settings.window_size, settings.hop, settings.window)
     return out
 
@@ -143,7 +130,18 @@ def render_all(mics: Tensor, psd: Tensor, gains: Tensor, settings: Settings) -> 
     for k, waveform in enumerate(mics):
         spectrum = stft(waveform, settings.window_size, settings.hop, settings.window)
         images = spectrum.new_empty(psd.shape[1], *spectrum.shape)
-        for block, shares in masks(psd, gains, k, settings):
+        for block in frequency_blocks(psd):
+            parts = _row(gains, k, block).mT * psd[block]
+            shares = _final(parts / parts.sum(1, keepdim=True), settings)
             images[:, block] = shares.transpose(0, 1) * spectrum[block]
         out[k] = istft(images, mics.shape[1], settings.window_size, settings.hop, settings.window)
     return out
+
+
+def _row(gains, mic, block):
+    """Gains to one microphone, shape (freqs of the block or 1, 1, sources)."""
+    return (gains if len(gains) == 1 else gains[block])[:, mic, None]
+
+
+def _final(shares, settings):
+    return logistic(shares, settings.slope, settings.threshold) if settings.approximate else shares

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from irtools.kernels.median_filter._partition import median_filter as _partition
-from irtools.kernels.median_filter._reference import median_filter as _reference
+from irtools.kernels.median_filter import _partition, _reference
 
 __all__ = ["median_filter"]
 
@@ -44,4 +43,4 @@ def median_filter(values: Tensor, footprint: Tensor) -> Tensor:
     if values.ndim < 2:
         raise ValueError(f"values: expected shape (..., freqs, frames), got {tuple(values.shape)}")
     plain = values.device.type != "cpu" or values.requires_grad
-    return (_reference if plain else _partition)(values, footprint.bool())
+    return (_reference if plain else _partition).median_filter(values, footprint.bool())
