@@ -1,5 +1,7 @@
 """The updates of the power model against loops over bins, microphones and sources, and what they must not raise."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -99,7 +101,7 @@ def test_neither_step_raises_the_divergence(freqs, mics, sources, frames, seed, 
         cost.append(divergence(power, psd, gains, beta))
         gains = gains * (up.sum(0, keepdim=True) / down.sum(0, keepdim=True) if common else up / down)
         cost.append(divergence(power, psd, gains, beta))
-    assert all(after <= before + 1e-9 * cost[0] for before, after in zip(cost, cost[1:], strict=False))
+    assert all(after <= before + 1e-9 * cost[0] for before, after in itertools.pairwise(cost))
 
 
 @settings(max_examples=30, deadline=None)
