@@ -59,7 +59,7 @@ def first_psd(power: Tensor, gains: Tensor, close: Tensor, settings: Settings) -
     smoothed over a Hamming window.
     """
     weights = close.to(power) / close.sum(0)
-    psd = ((weights / gains).mT @ power).clamp_min(FLOOR)
+    psd = ((weights / gains).mT @ power).clamp_min_(FLOOR)
     for _ in range(settings.first_passes):
         psd = _thinned(psd, settings)
     return _filtered(psd, footprint_of(settings))
@@ -95,12 +95,14 @@ def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Sett
     """
     n_iter = 1 if settings.approximate else settings.n_iter
     together = settings.footprint is not None or not settings.per_frequency or settings.reselect or settings.track_cost
+    psd = psd.clone()
     if together:
         return _iterate(power, psd, gains, close, n_iter, settings)
-    parts = [
-        _iterate(power[block], psd[block], gains[block], close, n_iter, settings) for block in frequency_blocks(power)
-    ]
-    return Fit(torch.cat([part.psd for part in parts]), torch.cat([part.gains for part in parts]), close, [])
+    parts = []
+    for block in frequency_blocks(power):
+        # The block of P is moved in place: psd[block] is a view.
+        parts.append(_iterate(power[block], psd[block], gains[block], close, n_iter, settings).gains)
+    return Fit(psd, torch.cat(parts), close, [])
 
 
 def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
@@ -126,7 +128,8 @@ def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
 
 
 def _iterate(power, psd, gains, close, n_iter, settings):
-    psd, kernel = psd.clone(), footprint_of(settings)
+    """The iterations on some frequencies; without a kernel, ``psd`` itself is moved."""
+    kernel = footprint_of(settings)
     blocks = list(frequency_blocks(power))
     cost = [divergence(power, psd, gains, settings.beta)] if settings.track_cost else []
     for iteration in range(1, n_iter + 1):

@@ -158,8 +158,7 @@ def fit_recording(
         gains = first_gains(close, len(power), settings, power)
     else:
         gains = _equalised(known_gains.to(power), scale, own_mics, settings)
-    psd = first_psd(power, gains, close, settings)
-    return fit(power, psd, gains, close, settings), scale
+    return fit(power, first_psd(power, gains, close, settings), gains, close, settings), scale
 
 
 def relative_gains(gains: Tensor, scale: Tensor, own_mics: list[int]) -> Tensor:
