@@ -164,7 +164,7 @@ def _settings(fun, max_iter, tol, seed, max_frames):
             raise TypeError(f"{name}: expected an int, got {type(value).__name__} {value!r}")
         if value < least:
             raise ValueError(f"{name}: expected at least {least}, got {value}")
-    if isinstance(tol, bool) or not isinstance(tol, (int, float)):
+    if not isinstance(tol, (int, float)) or isinstance(tol, bool):
         raise TypeError(f"tol: expected a number, got {type(tol).__name__} {tol!r}")
     if not 0 < tol < 1:
         raise ValueError(f"tol: expected a number between 0 and 1, got {tol}")
@@ -226,8 +226,7 @@ def _decompose(moments, frames, settings):
     kept = values > _RANK * max(values[-1], 1)
     values, vectors = values[kept], vectors[:, kept]
     whitening = (vectors / np.sqrt(values)).T
-    white = (whitening * inverse) @ (frames - mean[:, None])
-    rotation, n_iter, converged = _rotate(white, vectors, settings)
+    rotation, n_iter, converged = _rotate((whitening * inverse) @ (frames - mean[:, None]), vectors, settings)
     mixing, demixing = (vectors * np.sqrt(values)) @ rotation.T, rotation @ whitening * inverse
     return _Mixing(mixing, demixing, deviation, n_iter, converged)
 

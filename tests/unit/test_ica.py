@@ -1,6 +1,8 @@
 """ICA: what independence alone finds, what it cannot find, and what comes back from odd microphones."""
 
 import math
+import subprocess
+import sys
 import warnings
 from itertools import pairwise
 
@@ -231,6 +233,14 @@ def test_a_subset_of_the_samples_is_nearly_the_whole():
     sources, gains = sparse(3, 12), bleed(3, 3, 12)
     found = independent_components(gains @ sources, max_frames=5000)
     assert found.details["frames"] == 5000 and si_sdr(found.sources, sources).min() > 20
+
+
+def test_what_it_needs_is_imported_when_it_runs():
+    script = (
+        "import sys, irtools; irtools.METHODS; print(*{'sklearn', 'scipy.linalg', 'scipy.optimize'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(

@@ -349,3 +349,11 @@ def test_a_report_holds_what_is_plain_and_small(folder, monkeypatch):
     monkeypatch.setitem(registry.METHODS, "detailed", detailed)
     report, _ = reduce_in_pieces(folder, method="detailed")
     assert report["details"] == {"small": [1, 1], "notes": ["a"], "deep": {"n": [1, 2.5, None]}}
+
+
+def test_samples_that_two_pieces_share_are_audited_once(unaware, tmp_path):
+    mics = stage().clamp(-0.9, 0.9)
+    mics[0, 100:160], mics[0, 160:220] = 1, -1
+    write_multitrack(tmp_path / "mics", ir.Multitrack(NAMES, mics, RATE))
+    report, _ = reduce_in_pieces(tmp_path, 64, method="identity", overlap_seconds=0.02)
+    assert report["findings"] == ["kick: clipped: 120 samples in runs at 1.000"] and len(report["pieces"]) == 23
