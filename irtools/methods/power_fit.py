@@ -9,7 +9,7 @@ from torch import Tensor
 
 from irtools.kernels.median_filter import median_filter
 from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
-from irtools.methods.power_model import FLOOR, NOISE, Settings, footprint_of, frequency_blocks
+from irtools.methods.power_model import FLOOR, NOISE, Settings, footprint_of, frequency_blocks, in_threads
 from irtools.methods.power_spectra import logistic
 
 _RESELECTED = 0.8
@@ -98,11 +98,12 @@ def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Sett
     psd = psd.clone()
     if together:
         return _iterate(power, psd, gains, close, n_iter, settings)
-    parts = []
-    for block in frequency_blocks(power):
+
+    def whole(block):
         # The block of P is moved in place: psd[block] is a view.
-        parts.append(_iterate(power[block], psd[block], gains[block], close, n_iter, settings).gains)
-    return Fit(psd, torch.cat(parts), close, [])
+        return _iterate(power[block], psd[block], gains[block], close, n_iter, settings).gains
+
+    return Fit(psd, torch.cat(in_threads(whole, frequency_blocks(power), power)), close, [])
 
 
 def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
@@ -130,14 +131,13 @@ def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
 def _iterate(power, psd, gains, close, n_iter, settings):
     """The iterations on some frequencies; without a kernel, ``psd`` itself is moved."""
     kernel = footprint_of(settings)
-    blocks = list(frequency_blocks(power))
     cost = [divergence(power, psd, gains, settings.beta)] if settings.track_cost else []
     for iteration in range(1, n_iter + 1):
-        sums = _move_psd(power, psd, gains, close, blocks, settings)
+        sums = _move_psd(power, psd, gains, close, settings)
         if kernel is not None:
             psd, sums = _filtered(psd, kernel), None
         for _ in range(settings.gain_iter):
-            numerator, denominator = sums or _gain_sums(power, psd, gains, blocks, settings)
+            numerator, denominator = sums or _gain_sums(power, psd, gains, settings)
             gains, sums = _moved(gains, numerator, denominator, settings), None
         if not torch.isfinite(gains).all():
             raise FloatingPointError(f"gains: not finite at iteration {iteration}")
@@ -149,21 +149,24 @@ def _iterate(power, psd, gains, close, n_iter, settings):
     return Fit(psd, gains, close, cost)
 
 
-def _move_psd(power, psd, gains, close, blocks, settings):
+def _move_psd(power, psd, gains, close, settings):
     """Write the step of P into ``psd``; the sums for the gains where the step gives them too."""
-    sums = []
-    for block in blocks:
-        v, p, g = power[block], psd[block], _of_block(gains, block)
+
+    def step(block):
+        v, p, g, found = power[block], psd[block], _of_block(gains, block), ()
         if settings.step == "multiplicative":
             psd[block], *found = psd_update(
                 v, p, g, beta=settings.beta, noise=NOISE, sparsity=settings.sparsity, floor=FLOOR
             )
-            sums.append(found)
         elif settings.approximate:
             psd[block] = _approximate_update(v, p, g, close, settings)
         else:
             psd[block] = wiener_update(v, p, g, close.to(v), alpha=settings.alpha, noise=NOISE, floor=FLOOR)
-    return [_joined(part, settings) for part in zip(*sums, strict=True)] if sums else None
+        return found
+
+    return [
+        _joined(part, settings) for part in zip(*in_threads(step, frequency_blocks(power), power), strict=True)
+    ] or None
 
 
 def _approximate_update(power, psd, gains, close, settings):
@@ -178,9 +181,11 @@ def _approximate_update(power, psd, gains, close, settings):
     return out.clamp_min(FLOOR)
 
 
-def _gain_sums(power, psd, gains, blocks, settings):
-    parts = [gain_sums(power[b], psd[b], _of_block(gains, b), beta=settings.beta, noise=NOISE) for b in blocks]
-    return [_joined(part, settings) for part in zip(*parts, strict=True)]
+def _gain_sums(power, psd, gains, settings):
+    def sums(block):
+        return gain_sums(power[block], psd[block], _of_block(gains, block), beta=settings.beta, noise=NOISE)
+
+    return [_joined(part, settings) for part in zip(*in_threads(sums, frequency_blocks(power), power), strict=True)]
 
 
 def _joined(parts, settings):
@@ -205,11 +210,14 @@ def _filtered(psd, kernel):
 def _thinned(psd, settings):
     """One pass of thinning, over blocks of frequencies with the neighbours that their smoothing needs."""
     out, freqs, span = torch.empty_like(psd), len(psd), settings.smoothing[0]
-    for block in frequency_blocks(psd):
+
+    def thin(block):
         rows = torch.arange(block.start - span // 2, block.stop + span - 1 - span // 2, device=psd.device)
         smooth = _smooth(_smooth(psd[rows.clamp(0, freqs - 1)], 0, span, inside=True), 2, settings.smoothing[1])
         ratio = (smooth + 1) / (smooth.sum(1, keepdim=True) + 1)
         out[block] = psd[block] * logistic(ratio, settings.first_slope, settings.first_threshold)
+
+    in_threads(thin, frequency_blocks(psd), psd)
     return out.clamp_min_(FLOOR)
 
 

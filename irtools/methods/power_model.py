@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -132,6 +133,11 @@ def _is_int(value) -> bool:
 
 
 def _check_numbers(settings):
+    size, hop = settings.window_size, settings.hop
+    if not (_is_int(size) and size >= 4 and size % 2 == 0):
+        raise ValueError(f"window_size: expected an even number of samples, 4 or more, got {size!r}")
+    if not (_is_int(hop) and 1 <= hop <= size // 2):
+        raise ValueError(f"hop: expected 1 to {size // 2} samples (half the window), got {hop!r}")
     for name, least in _COUNTS.items():
         value = getattr(settings, name)
         if not _is_int(value):
@@ -247,14 +253,36 @@ def _mic_lists(close_mics, n_mics):
     return lists
 
 
-def frequency_blocks(like: Tensor) -> Iterator[slice]:
+def frequency_blocks(like: Tensor) -> list[slice]:
     """Ranges of the first axis of V (freqs, mics, frames) that a processor's cache holds.
 
     Examples
     --------
-    >>> [(block.start, block.stop) for block in frequency_blocks(torch.empty(300, 4, 512))]
-    [(0, 64), (64, 128), (128, 192), (192, 256), (256, 300)]
+    >>> [(block.start, block.stop) for block in frequency_blocks(torch.empty(130, 4, 512))]
+    [(0, 64), (64, 128), (128, 130)]
     """
     size = max(1, _VALUES_AT_ONCE // max(1, like[0].numel()))
-    for start in range(0, len(like), size):
-        yield slice(start, min(start + size, len(like)))
+    return [slice(start, min(start + size, len(like))) for start in range(0, len(like), size)]
+
+
+def in_threads(function: Callable, items: Sequence, like: Tensor) -> list:
+    """``function`` of every item, in their order, on as many threads as torch uses.
+
+    Notes
+    -----
+    On a processor, operations on one block or one microphone are too short to be shared among threads: waiting for
+    each other takes longer, much longer where other programs are at work. So each thread computes alone.
+
+    Examples
+    --------
+    >>> in_threads(abs, [-1, 2, -3], torch.zeros(1))
+    [1, 2, 3]
+    """
+    threads = torch.get_num_threads()
+    if min(threads, len(items)) == 1 or like.device.type != "cpu":
+        return [function(item) for item in items]
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(function, items))
+    finally:
+        torch.set_num_threads(threads)

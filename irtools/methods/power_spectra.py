@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from irtools.methods.power_model import Settings, frequency_blocks
+from irtools.methods.power_model import Settings, frequency_blocks, in_threads
 from irtools.stft import istft, stft
 
 # A noise floor below this part of the mean power is digital silence, not noise.
@@ -24,21 +24,23 @@ def powers(mics: Tensor, settings: Settings) -> Tensor:
     Returns
     -------
     Tensor, shape (freqs, mics, frames), dtype of ``mics``
-        Spectra are made one microphone at a time, so that little more than V is ever in memory.
+        Spectra are made one microphone a thread, so that little more than V is ever in memory.
 
     Examples
     --------
     >>> powers(torch.ones(2, 5000), Settings()).shape
     torch.Size([2049, 2, 5])
     """
-    out = None
+    freqs, frames = settings.window_size // 2 + 1, 1 + mics.shape[1] // settings.hop
+    out = mics.new_empty(freqs, len(mics), frames)
     peak = mics.abs().max()
     scale = torch.where(peak > 0, peak, 1)
-    for k, mic in enumerate(mics):
-        spectrum = stft(mic / scale, settings.window_size, settings.hop, settings.window)
-        if out is None:
-            out = mics.new_empty(spectrum.shape[0], len(mics), spectrum.shape[1])
+
+    def one(k):
+        spectrum = stft(mics[k] / scale, settings.window_size, settings.hop, settings.window)
         out[:, k] = fractional_power(spectrum, settings.alpha)
+
+    in_threads(one, range(len(mics)), mics)
     level = out.mean()
     return out.div_(torch.where(level > 0, level, 1))
 
@@ -114,13 +116,16 @@ def render_own(mics: Tensor, psd: Tensor, gains: Tensor, own_mics: list[int], se
     the approximate variant, whose masks are a logistic function of these.
     """
     out = mics.new_empty(len(own_mics), mics.shape[1])
-    for n, mic in enumerate(own_mics):
-        spectrum = stft(mics[mic], settings.window_size, settings.hop, settings.window)
+
+    def one(n):
+        spectrum = stft(mics[own_mics[n]], settings.window_size, settings.hop, settings.window)
         for block in frequency_blocks(psd):
-            row = _row(gains, mic, block)
+            row = _row(gains, own_mics[n], block)
             shares = row[:, 0, n, None] * psd[block, n] / (row @ psd[block])[:, 0]
             spectrum[block] *= _final(shares, settings)
         out[n] = istft(spectrum, mics.shape[1], settings.window_size, settings.hop, settings.window)
+
+    in_threads(one, range(len(own_mics)), mics)
     return out
 
 

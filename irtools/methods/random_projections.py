@@ -49,9 +49,11 @@ def projected_powers(
         for k, mic in enumerate(mics):
             spectrum = stft(mic, settings.window_size, settings.hop, settings.window)
             if total is None:
-                total = spectrum.new_zeros(len(mics), spectrum.shape[0], projections)
-            total[k] += torch.complex(spectrum.real @ weights, spectrum.imag @ weights)
+                total = spectrum.new_zeros(len(mics), projections, spectrum.shape[0])
+            # One real product: the parts of a frame lie side by side in memory.
+            parts = torch.view_as_real(spectrum.T).flatten(1)
+            total[k] += torch.view_as_complex((weights.T @ parts).unflatten(1, (-1, 2)))
     peak = total.abs().max()
-    power = fractional_power(total / torch.where(peak > 0, peak, 1), settings.alpha).transpose(0, 1).contiguous()
+    power = fractional_power(total / torch.where(peak > 0, peak, 1), settings.alpha).permute(2, 0, 1).contiguous()
     level = power.mean()
     return power.div_(torch.where(level > 0, level, 1))
