@@ -87,8 +87,9 @@ def mira(
     What the paper says, as others summarise it: fractional powers, no kernel, gains that do not depend on frequency.
     What public code does: α = 2, a gain per frequency (its switch for common gains is read and not used), a first
     leakage of 0.9, noise-floor equalisation and a penalty of 10⁴; the first step of P always sees the first gains.
-    What this does by default: α = 2, common gains, a first leakage of 0.2, no equalisation, a penalty of 1. Common
-    gains are learned from sums over all frequencies. Any mixture of these is a matter of ``settings``.
+    What this does by default: α = 2, common gains, a first leakage of 0.2, no equalisation, a penalty of 1, and a
+    divergence half-way from Itakura-Saito to Kullback-Leibler (β = 0.5), which measured better than either on simulated
+    stages and linear mixtures. Common gains are learned from sums over all frequencies.
 
     References
     ----------
