@@ -12,6 +12,7 @@ from irtools.methods.kamir import PRESETS, kamir, kamir_images, learn
 from irtools.methods.power_fit import first_gains, first_psd, fit
 from irtools.methods.power_model import Settings, close_matrix
 from irtools.methods.power_model_reference import fit_by_loops, reduce_by_loops
+from irtools.methods.power_reduction import reduce_powers
 from irtools.methods.power_spectra import equaliser, powers
 
 SMALL = {"window_size": 256, "hop": 64}
@@ -181,10 +182,13 @@ def test_more_microphones_than_sources():
     assert found.details["close_mics"] == [[1, 3], [2]]
 
 
-def test_close_microphones_are_selected_anew():
+def test_close_microphones_are_selected_anew_by_the_middle_frequency():
     sources, _ = scene(2, 30_000)
     gains = torch.tensor([[1.0, 0.1], [0.1, 1.0], [1.0, 0.1]], dtype=torch.float64)
-    found = kamir(gains @ sources, **SMALL, assignment=[0, 1], reselect=True, n_iter=10)
+    mics = gains @ sources
+    # An offset of one microphone sets its lowest frequency apart from the third one's.
+    mics[0] += 10
+    found = kamir(mics, **SMALL, assignment=[0, 1], reselect=True, n_iter=10)
     assert found.details["close_mics"] == [[0, 2], [1]]
 
 
@@ -208,6 +212,17 @@ def test_pieces_carry_the_gains():
     alone = kamir(mics[:, 12_000:], **SMALL)
     error = [float(abs(found.gains - 0.2).fill_diagonal_(0).mean()) for found in (second, alone)]
     assert distance(second.sources, alone.sources) > 1e-4 and error[0] < 1.2 * error[1]
+
+
+@pytest.mark.parametrize("equalise", ["floor", "level", "none"])
+def test_carried_gains_are_those_of_the_recording_whatever_the_equaliser(equalise):
+    _, mics = scene(3, 12_000)
+    mics = mics * torch.tensor([[1.0], [5.0], [0.2]], dtype=torch.float64)
+    known = 0.05 + torch.rand(129, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    known[:, range(3), range(3)] = 1
+    chosen = Settings(**SMALL, equalise=equalise, n_iter=0, gain_floor=1e-10)
+    found = reduce_powers(mics, 8000, "kamir", chosen, known_gains=known)
+    assert torch.allclose(found.details["power_gains"], known)
 
 
 def test_a_silent_piece_does_not_unlearn():
