@@ -22,7 +22,7 @@ from irtools.methods.power_fit import first_gains, first_psd, fit
 from irtools.methods.power_model import Settings
 from irtools.methods.power_model_reference import fit_by_loops, reduce_by_loops
 from irtools.methods.power_spectra import powers
-from irtools.methods.random_projections import projected_powers
+from irtools.stft import stft
 
 SAMPLE_RATE = 44100
 
@@ -38,9 +38,11 @@ def recording(mics: int, seconds: float) -> torch.Tensor:
 
 
 def fastmira_by_loops(mics: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, np.ndarray]:
-    power = projected_powers([(mics, None)], settings, projections=128, seed=0)
+    spectra = stft(mics, settings.window_size, settings.hop, settings.window).numpy()
+    weights = torch.randn(spectra.shape[2], 128, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    power = np.stack([np.abs(spectrum @ weights.numpy()) ** settings.alpha for spectrum in spectra])
     learning = replace(settings, n_iter=5, first_passes=0)
-    _, gains = fit_by_loops(power.transpose(0, 1).numpy(), np.eye(len(mics), dtype=bool), learning)
+    _, gains = fit_by_loops(power / power.mean(), np.eye(len(mics), dtype=bool), learning)
     own = gains[range(len(mics)), range(len(mics))]
     return reduce_by_loops(mics, replace(settings, gain_iter=0), gains / own)
 

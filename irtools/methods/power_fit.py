@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from irtools.kernels.median_filter import median_filter
-from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
+from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
 from irtools.methods.power_model import FLOOR, NOISE, Settings, footprint_of, frequency_blocks, in_threads
 from irtools.methods.power_spectra import logistic
 
@@ -90,20 +90,21 @@ def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Sett
 
     Notes
     -----
-    Nothing ties the frequencies together but a kernel, common gains and the selection of close microphones: without
-    them each block of frequencies is iterated to the end before the next, while it is in the cache.
+    Nothing ties the frequencies together but a kernel, the steps of common gains and the selection of close
+    microphones: without them each block of frequencies is iterated to the end while it is in the cache.
     """
     n_iter = 1 if settings.approximate else settings.n_iter
-    together = settings.footprint is not None or not settings.per_frequency or settings.reselect or settings.track_cost
-    psd = psd.clone()
-    if together:
+    psd, common = psd.clone(), not settings.per_frequency
+    together = settings.footprint is not None or settings.reselect or settings.track_cost
+    if together or (common and settings.gain_iter):
         return _iterate(power, psd, gains, close, n_iter, settings)
 
     def whole(block):
         # The block of P is moved in place: psd[block] is a view.
-        return _iterate(power[block], psd[block], gains[block], close, n_iter, settings).gains
+        return _iterate(power[block], psd[block], _of_block(gains, block), close, n_iter, settings).gains
 
-    return Fit(psd, torch.cat(in_threads(whole, frequency_blocks(power), power)), close, [])
+    parts = in_threads(whole, frequency_blocks(power), power)
+    return Fit(psd, gains if common else torch.cat(parts), close, [])
 
 
 def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
@@ -155,9 +156,11 @@ def _move_psd(power, psd, gains, close, settings):
     def step(block):
         v, p, g, found = power[block], psd[block], _of_block(gains, block), ()
         if settings.step == "multiplicative":
-            psd[block], *found = psd_update(
-                v, p, g, beta=settings.beta, noise=NOISE, sparsity=settings.sparsity, floor=FLOOR
-            )
+            options = {"beta": settings.beta, "noise": NOISE, "sparsity": settings.sparsity, "floor": FLOOR}
+            if settings.gain_iter and settings.footprint is None:
+                psd[block], *found = psd_update(v, p, g, **options)
+            else:
+                psd[block] = psd_step(v, p, g, **options)
         elif settings.approximate:
             psd[block] = _approximate_update(v, p, g, close, settings)
         else:

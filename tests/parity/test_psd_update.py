@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
+from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
 from irtools.methods.power_fit import divergence
 from irtools.methods.power_model import NOISE
 
@@ -74,6 +74,7 @@ def test_one_step_is_the_printed_one(freqs, mics, sources, frames, seed, common,
     found = psd_update(power, psd, gains, beta=beta, noise=noise, sparsity=sparsity)
     for ours, expected in zip(found, loops(power, psd, gains, beta, noise, sparsity), strict=True):
         assert np.allclose(ours.numpy(), expected, rtol=1e-9)
+    assert torch.equal(psd_step(power, psd, gains, beta=beta, noise=noise, sparsity=sparsity), found[0])
     again = gain_sums(power, found[0], gains, beta=beta, noise=noise)
     assert torch.equal(again[0], found[1]) and torch.equal(again[1], found[2])
 

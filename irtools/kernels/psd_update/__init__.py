@@ -6,7 +6,7 @@ from torch import Tensor
 
 from irtools.kernels.psd_update import _reference
 
-__all__ = ["gain_sums", "psd_update", "wiener_update"]
+__all__ = ["gain_sums", "psd_step", "psd_update", "wiener_update"]
 
 
 def psd_update(
@@ -75,7 +75,40 @@ def psd_update(
     (tensor([[[3., 3.]]]), tensor([[[1.]]]), tensor([[[1.]]]))
     """
     _check(power, psd, gains)
-    return _reference.psd_update(power, psd, gains, beta, noise, sparsity, floor)
+    psd = _reference.psd_step(power, psd, gains, beta, noise, sparsity, floor)
+    return psd, *_reference.gain_sums(power, psd, gains, beta, noise)
+
+
+def psd_step(
+    power: Tensor,
+    psd: Tensor,
+    gains: Tensor,
+    *,
+    beta: float = 0.0,
+    noise: float = 0.0,
+    sparsity: float = 0.0,
+    floor: float = 0.0,
+) -> Tensor:
+    """The step of P of :func:`psd_update` without the sums, for gains that stay.
+
+    Parameters
+    ----------
+    power, psd, gains, beta, noise, sparsity, floor
+        As in :func:`psd_update`.
+
+    Returns
+    -------
+    Tensor, shape (freqs, sources, frames)
+        The new P.
+
+    Examples
+    --------
+    >>> import torch
+    >>> psd_step(torch.full((1, 1, 2), 6.0), torch.ones(1, 1, 2), torch.full((1, 1, 1), 2.0))
+    tensor([[[3., 3.]]])
+    """
+    _check(power, psd, gains)
+    return _reference.psd_step(power, psd, gains, beta, noise, sparsity, floor)
 
 
 def wiener_update(

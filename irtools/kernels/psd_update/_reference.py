@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 
-def psd_update(
+def psd_step(
     power: Tensor, psd: Tensor, gains: Tensor, beta: float, noise: float, sparsity: float, floor: float
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Tensor:
     residual, model = _weighted(power, psd, gains, beta, noise)
     attraction, repulsion = gains.mT @ residual, gains.mT @ model
     if sparsity:
@@ -16,8 +16,7 @@ def psd_update(
         geometric = psd.log().mean(1, keepdim=True).exp()
         attraction = attraction + sparsity * psd.shape[1] * geometric / total**2
         repulsion = repulsion + sparsity * geometric / (psd * total)
-    psd = (psd * attraction / repulsion).clamp_min(floor)
-    return psd, *gain_sums(power, psd, gains, beta, noise)
+    return (psd * attraction / repulsion).clamp_min(floor)
 
 
 def wiener_update(
