@@ -96,6 +96,7 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
                 raise FloatingPointError(f"closemic: non-finite demixing matrix in iteration {n_iter}")
             if change < tol:
                 break
+        w = _ordered(w)
     gains = level[:, None] * torch.linalg.inv(_unit_images(w)) / level
     return LinearDemixing(gains, torch.stack(costs).cpu(), n_iter, change < tol)
 
@@ -103,6 +104,14 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
 def _unit_images(w):
     """Rows scaled so that each output is its source's image at its own microphone: inv(w) has a unit diagonal."""
     return torch.linalg.inv(w).diagonal()[:, None] * w
+
+
+def _ordered(w):
+    """Outputs in the order of the microphones: that of the largest product of own gains, whatever their scales."""
+    from scipy.optimize import linear_sum_assignment
+
+    gains = torch.linalg.inv(w).abs().clamp_min(1e-300).log()
+    return w[linear_sum_assignment(gains.cpu().numpy(), maximize=True)[1].tolist()]
 
 
 def _project(w, covariances):

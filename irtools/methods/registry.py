@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from irtools.methods import alternating, fastmira, ica, kamir, mira
+from irtools.methods import alternating, closemic, fastmira, ica, kamir, mira
 from irtools.methods.reduction import Reduction, check_mics
 
 METHODS = {
@@ -17,6 +17,7 @@ METHODS = {
     "mira": mira.mira,
     "fastmira": fastmira.fastmira,
     "ica": ica.independent_components,
+    "closemic": closemic.close_mic_demixing,
 }
 
 # Methods that learn from a recording in pieces and then separate it piece by piece.
@@ -26,6 +27,7 @@ LEARNERS = {
     "mira": mira.learn,
     "fastmira": fastmira.learn,
     "ica": ica.learn,
+    "closemic": closemic.learn,
 }
 
 
