@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
@@ -14,7 +13,8 @@ import typer
 
 from irtools import terminal
 from irtools._version import __version__
-from irtools.arguments import parse_interference, parse_settings
+from irtools.arguments import parse_interference, parse_settings, reserved_names
+from irtools.bench_command import bench
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -189,7 +189,7 @@ def reduce(
         reader = stack.enter_context(MultitrackReader(mics_dir, channels=channels, lengths=lengths))
         check_output_folder(out_dir, mics_dir)
         _check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs", overwrite)
-        options = parse_settings(settings or [], _reserved(reduce_files))
+        options = parse_settings(settings or [], reserved_names(reduce_files))
         if mixdown is not None:
             options = {"mixture": "mixdown"} | options
             mixdown = stack.enter_context(MultitrackReader([mixdown], channels=channels))
@@ -239,9 +239,7 @@ def score(
     print(json.dumps(scores.to_dict(), indent=2, allow_nan=False) if as_json else scores.table())
 
 
-def _reserved(function) -> set[str]:
-    """Names that a setting of a method cannot have: those of the call, and of the recording."""
-    return set(inspect.signature(function).parameters) | {"mics", "pieces", "sample_rate"}
+app.command(short_help="Run methods on scenes: a table of scores, time and memory.")(bench)
 
 
 def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, overwrite, source) -> None:

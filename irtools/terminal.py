@@ -127,3 +127,29 @@ def progress_bars(sample_rate: int) -> Iterator:
     finally:
         for bar in bars.values():
             bar.close()
+
+
+@contextmanager
+def job_bar() -> Iterator:
+    """A bar that counts jobs on a terminal, silence elsewhere.
+
+    Yields
+    ------
+    callable
+        ``on_job(done, total)``, as :func:`irtools.benchmark.running.run_benchmark` calls it.
+
+    Examples
+    --------
+    >>> with job_bar() as on_job:
+    ...     on_job(0, 2)
+    """
+    from tqdm import tqdm
+
+    with tqdm(desc="jobs", unit="job", disable=None) as bar:
+
+        def on_job(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+            bar.refresh()
+
+        yield on_job

@@ -40,6 +40,7 @@ def test_without_noise_every_linear_oracle_is_exact_and_no_mask_is_better(n, ext
         )
     ]
     assert all((score > 150).all() for score in scores)
+    assert torch.allclose(inverse_oracle(stage.mics, stage.gains), stage.references)
     if n > 1:
         masked = si_sdr(mask_oracle(stage.mics, stage.references, **SMALL), stage.references)
         assert (masked < 40).all() and (masked > si_sdr(stage.mics[:n], stage.references)).all()
@@ -118,6 +119,8 @@ def test_oracles_of_spectra_are_their_equations():
     masked, demixed = by_loops(mics.numpy(), references.numpy(), taper, 16)
     assert np.abs(mask_oracle(mics, references, **SMALL).numpy() - masked).max() < 1e-9
     assert np.abs(linear_oracle(mics, references, **SMALL).numpy() - demixed).max() < 1e-9
+    for oracle in (mask_oracle, linear_oracle):
+        assert torch.equal(oracle(mics, references, window_size=64), oracle(mics, references, **SMALL))
 
 
 def test_a_mask_separates_what_does_not_overlap_and_nothing_that_does():

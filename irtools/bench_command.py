@@ -1,0 +1,100 @@
+"""`irtools bench`: methods x scenes -> a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from irtools import terminal
+from irtools.arguments import parse_list, parse_settings
+
+
+def bench(
+    out: Annotated[Path, typer.Option(help="The table, CSV; a run goes on with what it has.")] = Path("results.csv"),
+    methods: Annotated[
+        str | None, typer.Option(help="As am,ica:seed=1:max_iter=99 (see `irtools methods`); all of them if not given.")
+    ] = None,
+    scenes: Annotated[str, typer.Option(help="Stages: linear, attenuated, loud, noisy, room.")] = "linear,room",
+    songs: Annotated[
+        str, typer.Option(help="falcon69, band:SEED, folders of stems, or folders of such folders.")
+    ] = "falcon69",
+    rt60: Annotated[str, typer.Option("--rt60", help="Reverberation times of rooms in seconds.")] = ".2",
+    seconds: Annotated[float, typer.Option(help="Length of the excerpt of each song.")] = 10.0,
+    start: Annotated[float, typer.Option(help="Start of the excerpt in seconds.")] = 0.0,
+    seeds: Annotated[str, typer.Option(help="Seeds of the simulations.")] = "0",
+    jobs: Annotated[int, typer.Option(help="Jobs at a time, which share the cores.")] = 1,
+    threads: Annotated[int | None, typer.Option(help="Threads of each job instead of its share.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler to run the jobs, as tcp://host:8786.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which a method counts as failed.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run jobs again that failed before.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Methods x scenes: a CSV table of scores, time and memory, and its summary; lists are separated by commas."""
+    from irtools.benchmark import plan, run_benchmark, scenes_of
+    from irtools.benchmark.summary import summary_table
+    from irtools.methods.registry import METHODS, choose_device, find_method
+
+    wanted = _methods(methods) if methods else [(name, {}) for name in METHODS]
+    for name, _ in wanted:
+        find_method(name)
+    if scheduler is None:
+        choose_device(device)
+    stages = scenes_of(
+        parse_list(scenes, "--scenes"),
+        parse_list(songs, "--songs"),
+        rt60_s=parse_list(rt60, "--rt60", float),
+        seconds=seconds,
+        start_s=start,
+        seeds=parse_list(seeds, "--seeds", int),
+    )
+    with terminal.job_bar() as on_job:
+        rows = run_benchmark(
+            plan(stages, wanted, device=device),
+            out,
+            n_jobs=jobs,
+            scheduler=scheduler,
+            threads=threads,
+            timeout_s=timeout,
+            retry_failed=retry_failed,
+            on_job=on_job,
+        )
+    for row in rows:
+        if row["error"]:
+            terminal.say(f"warning: {row['method']} on {row['scene']}, {row['song']}: {row['error']}")
+    if as_json:
+        print(json.dumps(_summaries(rows), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    splits = [("scene",)] + ([("kind", "song")] if len({row["song"] for row in rows}) > 1 else [])
+    for split in splits:
+        print(summary_table(rows, split), end="\n\n")
+    print("in, out: mean SI-SDR; mean, median, worst: SI-SDR improvement over the stems; MiB: on top of the process.")
+    print(f"{len(rows)} rows -> {out}")
+
+
+def _methods(text: str) -> list[tuple[str, dict]]:
+    """``am,ica:seed=1`` as names with their options."""
+    named = (one.split(":") for one in parse_list(text, "--methods"))
+    return [(name, parse_settings(settings, option="--methods")) for name, *settings in named]
+
+
+def _summaries(rows: list[dict]) -> dict:
+    from irtools.benchmark import summarise
+
+    return {
+        "rows": [_plain(row) for row in rows],
+        **{f"by_{split}": [_plain(group) for group in summarise(rows, (split,))] for split in ("scene", "song")},
+    }
+
+
+def _plain(row: dict) -> dict:
+    """JSON has no NaN and no infinity."""
+    return {name: _finite(value) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _finite(value: float) -> float | str | None:
+    return None if math.isnan(value) else value if math.isfinite(value) else str(value)
