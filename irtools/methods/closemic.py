@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from itertools import chain
@@ -76,6 +77,11 @@ def close_mic_demixing(
         Invalid input or an unknown setting.
     FloatingPointError
         A non-finite iterate.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The last iteration still moved the gains of a linear mixture, or lowered the objective of a room.
 
     Notes
     -----
@@ -211,6 +217,7 @@ def _default_window(sample_rate):
 
 def _linear(bins, close_mics, details):
     found = demix_linear(bins[close_mics])
+    _warn_unless(found.converged, found.n_iter)
     rows = _least_squares(bins, torch.linalg.inv(found.gains), close_mics)
     learned = {
         "gains": rows["gains"],
@@ -242,6 +249,15 @@ def _least_squares(bins, inverse, close_mics):
     return {"gains": gains, "demixing": torch.linalg.pinv(gains)}
 
 
+def _warn_unless(converged, n_iter):
+    if not converged:
+        warnings.warn(
+            f"closemic: not at rest after {n_iter} iterations; its cost shows by how much it still fell",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+
 class _Room:
     """Demixing of consecutive pieces in a room; holds what the pieces so far taught."""
 
@@ -262,6 +278,8 @@ class _Room:
         self.belief = replace(
             found.gains, variance=torch.minimum(found.gains.variance + _DRIFT**2, self.prior.variance)
         )
+        converged = len(found.cost) < 2 or bool(found.cost[-2] - found.cost[-1] < _SETTLED)
+        _warn_unless(converged, found.n_iter)
         gains = self._apply(x, found)
         sources = torch.stack([istft(x[:, k], mics.shape[1], size, hop) for k in self.close_mics])
         return Reduction(
@@ -269,7 +287,7 @@ class _Room:
             gains=gains * levels / levels[self.close_mics].T,
             cost=found.cost,
             n_iter=found.n_iter,
-            converged=len(found.cost) < 2 or bool(found.cost[-2] - found.cost[-1] < _SETTLED),
+            converged=converged,
             method="closemic",
             details=self.details,
         )

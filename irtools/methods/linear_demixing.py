@@ -13,6 +13,8 @@ from irtools.kernels.weighted_covariance import outer_products, weighted_covaria
 SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _LOADING = 1e-11
 _AUDIBLE = 1e-9
+# The noise of a microphone: what its quietest tenth of bins stays below, times what bins of noise vary by.
+_QUIET, _NOISE = 0.1, 30.0
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,12 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
 
     Notes
     -----
-    Minimises ``Σ_n mean log(|z_n|² + ε |x|²) - 2 log|det W|`` with ``z = W x``, ``W = inv(Λ)``, by iterative
-    projection [1]_: ``C_n = Re mean x xᴴ / (|z_n|² + ε |x|²)``, ``w_n = (W C_n)⁻¹ e_n``. Each step majorises the
-    logarithm by its tangent, so that the objective falls. A large ε is nearly the second-order statistics, with few
-    optima; a small one asks for outputs that are zero where another source plays alone, which fixes the gains.
+    Minimises ``Σ_n mean log r_n - 2 log|det W|``, ``r_n = |z_n|² + ε |x|² + Σ_k w_nk² ν_k``, with ``z = W x``,
+    ``W = inv(Λ)``, by iterative projection [1]_: ``C_n = Re mean x xᴴ / r_n``, ``w_n = (W C_n)⁻¹ e_n``. A large ε is
+    nearly the second-order statistics, with few optima; a small one asks for outputs that are zero where another
+    source plays alone, which fixes the gains. ν is the noise of each microphone, a multiple of the power that a tenth
+    of its bins stay below: without it the noise, which is no mixture, would decide at small ε. After each step the
+    outputs are put in the order in which the product of own gains is largest, which no scale of a channel changes.
 
     References
     ----------
@@ -80,13 +84,13 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
     # In units of each microphone's level, so that loud and quiet channels are numerically alike.
     level = x.abs().square().mean(1).sqrt().clamp_min(1e-150)
     x = x / level[:, None]
-    power, products = x.abs().square().sum(0), outer_products(x)
+    power, noise, products = x.abs().square().sum(0), _noise(x), outer_products(x)
     w, costs, n_iter = eye.clone(), [], 0
     for step in steps:
         costs, change = [], torch.inf
         for _ in range(max_iter):
             w = _unit_images(w)
-            spread = (w.to(x.dtype) @ x).abs().square() + step * power
+            spread = (w.to(x.dtype) @ x).abs().square() + step * power + (w.square() @ noise)[:, None]
             costs.append(spread.log().mean(1).sum() - 2 * torch.linalg.slogdet(w).logabsdet)
             covariances = weighted_covariance(x, 1 / spread, products=products).real
             w, before = _project(w, covariances), w
@@ -99,6 +103,12 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
         w = _ordered(w)
     gains = level[:, None] * torch.linalg.inv(_unit_images(w)) / level
     return LinearDemixing(gains, torch.stack(costs).cpu(), n_iter, change < tol)
+
+
+def _noise(x):
+    power = x.abs().square()
+    quiet = max(1, round(_QUIET * power.shape[1]))
+    return _NOISE * power.kthvalue(quiet, dim=1).values
 
 
 def _unit_images(w):
