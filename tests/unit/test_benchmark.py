@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import joblib
 import numpy as np
 import pytest
 import soundfile
@@ -323,11 +324,14 @@ def test_what_failed_runs_again_when_asked(song, tmp_path, monkeypatch):
     assert [row["stem"] for row in rows] == list(NAMES) and not any(row["error"] for row in rows)
 
 
-def test_several_processes_find_what_one_finds_and_share_the_cores(song, tmp_path):
-    jobs = plan(linear(song), ["am"])
+@pytest.mark.slow
+def test_several_processes_find_what_one_finds_and_share_the_cores(song, tmp_path, monkeypatch):
+    jobs, asked, parallel = plan(linear(song), ["am"]), [], joblib.Parallel
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, **how: asked.append(n_jobs) or parallel(n_jobs, **how))
     one = run_benchmark(jobs, tmp_path / "one.csv", threads=1)
     two = run_benchmark(jobs, tmp_path / "two.csv", n_jobs=2)
     share = max(1, usable_cores() // 2)
+    assert asked == [1, 2]
     assert {row["threads"] for row in two if row["method"] == "am"} == {share}
     for rows in (one, two):
         for row in rows:
