@@ -273,7 +273,7 @@ class _Room:
         if self.belief is None:
             self.prior = first_belief(x.shape[0], self.close_mics, x.shape[1], self.settings, x)
             self.belief = self.prior
-        found = demix_room(x, self.belief, self.settings, self.w)
+        found = demix_room(x, self.belief, self.settings, self.close_mics, self.w)
         self.w = found.w
         self.belief = replace(
             found.gains, variance=torch.minimum(found.gains.variance + _DRIFT**2, self.prior.variance)

@@ -67,14 +67,32 @@ class RoomDemixing:
 
 
 def first_belief(freqs: int, close_mics: list[int], n_mics: int, settings: RoomSettings, like: Tensor) -> RoomGains:
-    """Before anything is heard: bleed of a known size into close microphones, of any size into the others."""
+    """Before anything is heard: bleed of a known size into close microphones, of any size into the others.
+
+    Parameters
+    ----------
+    freqs : int
+    close_mics : list of int
+        Microphone of each source.
+    n_mics : int
+    settings : RoomSettings
+    like : Tensor
+        Spectra whose dtype and device the answer takes.
+
+    Returns
+    -------
+    RoomGains
+        Means of zero; variances of the gains into microphone k (rows) of source j (columns).
+    """
     variance = torch.full((n_mics, n_mics), settings.bleed**2, dtype=like.real.dtype, device=like.device)
     variance[[k for k in range(n_mics) if k not in close_mics]] = 1.0
     mean = torch.zeros(freqs, n_mics, n_mics, dtype=like.dtype, device=like.device)
     return RoomGains(mean, variance.expand(freqs, -1, -1).clone())
 
 
-def demix_room(x: Tensor, belief: RoomGains, settings: RoomSettings, w: Tensor | None = None) -> RoomDemixing:
+def demix_room(
+    x: Tensor, belief: RoomGains, settings: RoomSettings, close_mics: list[int], w: Tensor | None = None
+) -> RoomDemixing:
     """Demixing matrices of a room.
 
     Parameters
@@ -84,6 +102,9 @@ def demix_room(x: Tensor, belief: RoomGains, settings: RoomSettings, w: Tensor |
     belief : RoomGains
         Prior of the gains, not modified: :func:`first_belief`, or what an earlier piece taught.
     settings : RoomSettings
+    close_mics : list of int
+        Microphones with a source of their own. The others come first in each iteration and do not compete: what they
+        hold besides the sources is an output too.
     w : Tensor, shape (freqs, mics, mics), optional
         Demixing matrices of an earlier piece to start from, in place of the iterations with competition.
 
@@ -129,7 +150,7 @@ def demix_room(x: Tensor, belief: RoomGains, settings: RoomSettings, w: Tensor |
         part_costs = 0
         for start in range(0, freqs, _FREQS_AT_ONCE):
             rows = slice(start, start + _FREQS_AT_ONCE)
-            block = _Block(x[rows], settings)
+            block = _Block(x[rows], settings, close_mics)
             found = block.iterate(w[rows], mean[rows], variance[rows], exponents, done)
             w[rows], gains.mean[rows], gains.variance[rows], cost = found
             part_costs = part_costs + cost
@@ -149,13 +170,14 @@ def _smoothed(gains, mean):
 class _Block:
     """Neighbouring frequencies, which the iterations treat each on its own."""
 
-    def __init__(self, x, settings):
+    def __init__(self, x, settings, close_mics):
         scale = x.abs().square().mean((1, 2), keepdim=True).sqrt().clamp_min(torch.finfo(x.real.dtype).tiny)
         x = x / scale
         # Subnormal numbers would slow every product down.
         self.x = torch.where(x.abs() < _SMALLEST, torch.zeros_like(x), x)
         self.products = outer_products(self.x)
-        self.settings = settings
+        self.settings, self.close_mics = settings, close_mics
+        self.order = [k for k in range(x.shape[1]) if k not in close_mics] + close_mics
 
     def iterate(self, w, mean, variance, exponents, done):
         n, frames = w.shape[-1], self.x.shape[-1]
@@ -167,7 +189,7 @@ class _Block:
                 fit = powers.log().mean(2).sum() - 2 * torch.linalg.slogdet(w).logabsdet.sum()
                 costs.append(fit)
             covariances = weighted_covariance(self.x, 1 / powers, products=self.products) * counted
-            for k in range(n):
+            for k in self.order:
                 others = [j for j in range(n) if j != k]
                 prior = mean[:, k, others], variance[:, k, others]
                 a, v = _regress(w[:, others], covariances[:, k], k, *prior)
@@ -181,10 +203,10 @@ class _Block:
     def _powers(self, w, exponent):
         z = w @ self.x
         power = z.real**2 + z.imag**2
-        total = power.sum(1, keepdim=True)
-        own = power * (power / (total + _SMALLEST)) ** exponent if exponent else power
+        total = power[:, self.close_mics].sum(1, keepdim=True)
+        own = power * (power / torch.maximum(total, power).clamp_min(_SMALLEST)) ** exponent if exponent else power
         least = self.settings.floor * power.mean(2, keepdim=True) + _SMALLEST
-        return own + self.settings.leftover * (total - power) + least
+        return own + self.settings.leftover * (total - power).clamp_min(0) + least
 
 
 def _regress(others, covariance, k, mean, variance):

@@ -1,0 +1,59 @@
+"""Weighted covariances against the sum that defines them, in double precision."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irtools.kernels.weighted_covariance import outer_products, weighted_covariance
+
+DTYPES = {torch.float32: 2e-5, torch.float64: 1e-12, torch.complex64: 2e-5, torch.complex128: 1e-12}
+
+
+def draw(shape, dtype, seed=0):
+    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+def by_definition(x, weights):
+    wide = x.to(torch.complex128 if x.is_complex() else torch.float64)
+    return torch.einsum("...nt,...it,...jt->...nij", weights.to(wide), wide, wide.conj()) / x.shape[-1]
+
+
+@given(
+    dtype=st.sampled_from(list(DTYPES)),
+    batch=st.sampled_from([(), (1,), (5,), (2, 3)]),
+    mics=st.integers(1, 6),
+    sources=st.integers(1, 5),
+    frames=st.integers(1, 40),
+    scale=st.sampled_from([1e-6, 1.0, 1e6]),
+)
+def test_it_is_the_mean_of_weighted_outer_products(dtype, batch, mics, sources, frames, scale):
+    x = scale * draw((*batch, mics, frames), dtype)
+    weights = draw((*batch, sources, frames), x.real.dtype, 1).abs()
+    found, expected = weighted_covariance(x, weights), by_definition(x, weights)
+    assert found.shape == expected.shape and found.dtype == dtype
+    size = expected.abs().amax()
+    assert (found - expected).abs().amax() <= DTYPES[dtype] * size
+    assert torch.equal(found, found.mH)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_products_made_once_give_the_same(dtype):
+    x, weights = draw((3, 4, 50), dtype), draw((3, 2, 50), torch.float64, 1).abs()
+    products = outer_products(x)
+    assert products.shape == (3, 16 if x.is_complex() else 10, 50) and not products.is_complex()
+    assert torch.equal(weighted_covariance(x, weights, products=products), weighted_covariance(x, weights))
+
+
+def test_the_order_of_microphones_and_sources_carries_over():
+    x, weights = draw((4, 60), torch.complex128), draw((3, 60), torch.float64, 1).abs()
+    mics, sources = [2, 0, 3, 1], [1, 2, 0]
+    moved = weighted_covariance(x[mics], weights[sources])
+    assert torch.allclose(moved, weighted_covariance(x, weights)[sources][:, mics][:, :, mics])
+
+
+def test_bad_weights_are_refused_by_name():
+    with pytest.raises(ValueError, match="weights: expected 8 frames as in x, got 7"):
+        weighted_covariance(torch.zeros(2, 8), torch.zeros(2, 7))
+    with pytest.raises(ValueError, match="weights: expected a real dtype, got complex64"):
+        weighted_covariance(torch.zeros(2, 8), torch.zeros(2, 8, dtype=torch.cfloat))
