@@ -1,0 +1,23 @@
+"""What every network's ``reduce`` returns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Estimate(NamedTuple):
+    """Sources of a batch of recordings.
+
+    Attributes
+    ----------
+    sources : Tensor, shape (batch, sources, samples)
+        Estimate of each source as heard at its own microphone; dtype, device and length of the input.
+    gains : Tensor, shape (batch, mics, sources), or None
+        Interference matrix Λ in amplitude, where the network estimates one; the mean over the windows where it
+        estimates one a window.
+    """
+
+    sources: Tensor
+    gains: Tensor | None = None
