@@ -61,8 +61,8 @@ def build(name: str, **config) -> nn.Module:
 
     Examples
     --------
-    >>> build("tunet-pairs").config == NETS["tunet-pairs"]().config
-    True
+    >>> sorted(NETS)
+    ['cae', 'cae-compact', 'dfunet', 'dfunet-paper', 'tunet', 'tunet-pairs']
     """
     if name not in NETS:
         raise ValueError(f"name: expected one of {', '.join(sorted(NETS))}, got {name!r}")
