@@ -84,15 +84,17 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
     # In units of each microphone's level, so that loud and quiet channels are numerically alike.
     level = x.abs().square().mean(1).sqrt().clamp_min(1e-150)
     x = x / level[:, None]
-    power, noise, products = x.abs().square().sum(0), _noise(x), outer_products(x)
+    # W is real: of x xᴴ it meets the real part alone.
+    products = outer_products(x)[: n * (n + 1) // 2]
+    power, noise = products[:n].sum(0), _noise(products[:n])
     w, costs, n_iter = eye.clone(), [], 0
     for step in steps:
         costs, change = [], torch.inf
         for _ in range(max_iter):
             w = _unit_images(w)
-            spread = (w.to(x.dtype) @ x).abs().square() + step * power + (w.square() @ noise)[:, None]
-            costs.append(spread.log().mean(1).sum() - 2 * torch.linalg.slogdet(w).logabsdet)
-            covariances = weighted_covariance(x, 1 / spread, products=products).real
+            spread = _output_powers(w, products).add_(step * power).add_((w.square() @ noise)[:, None])
+            costs.append(_mean_log(spread) - 2 * torch.linalg.slogdet(w).logabsdet)
+            covariances = weighted_covariance(x.real, spread.reciprocal_(), products=products)
             w, before = _project(w, covariances), w
             n_iter += 1
             change = float((torch.linalg.inv(_unit_images(w)) - torch.linalg.inv(before)).abs().max())
@@ -105,8 +107,18 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
     return LinearDemixing(gains, torch.stack(costs).cpu(), n_iter, change < tol)
 
 
-def _noise(x):
-    power = x.abs().square()
+def _output_powers(w, products):
+    """|W x|² from the products of pairs of microphones."""
+    i, j = torch.triu_indices(len(w), len(w), 1, device=w.device)
+    return (torch.cat([w.square(), 2 * w[:, i] * w[:, j]], 1) @ products).clamp_min_(0)
+
+
+def _mean_log(spread):
+    """Sum over the outputs of their mean log power: one logarithm for four of them."""
+    return sum(part.prod(0).log_().mean() for part in spread.split(4))
+
+
+def _noise(power):
     quiet = max(1, round(_QUIET * power.shape[1]))
     return _NOISE * power.kthvalue(quiet, dim=1).values
 

@@ -41,7 +41,8 @@ def weighted_covariance(x: Tensor, weights: Tensor, *, products: Tensor | None =
     weights : Tensor, shape (..., sources, frames), real
         1 / r_n(t), of the precision of ``x``.
     products : Tensor, optional
-        ``outer_products(x)``: an iteration that changes the weights alone computes them once.
+        ``outer_products(x)``: an iteration that changes the weights alone computes them once. With a real ``x``, of
+        which only the shape and dtype are then used, the real rows of a complex recording give ``Re C_n``.
 
     Returns
     -------

@@ -1,0 +1,86 @@
+"""Close-mic demixing against the same equations as loops over frequencies, microphones and sources.
+
+    python benchmarks/bench_closemic.py [--seconds 10] [--mics 4]
+
+Parity first: no time is reported unless both give the same matrices to 1e-6, in double precision. ``ratio`` compares
+the demixing alone, of the same spectra and with the same number of iterations, the method in single precision in a
+room as it runs in practice; ``times_real_time`` is that of the whole method, with transforms and mask.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+import torch
+from bench_masks import SAMPLE_RATE, best_of, recording
+from provenance import provenance, write_row
+
+from irtools.methods import linear_demixing
+from irtools.methods.close_mic_reference import linear_by_loops, room_by_loops
+from irtools.methods.closemic import close_mic_demixing
+from irtools.methods.linear_demixing import demix_linear
+from irtools.methods.room_demixing import RoomSettings, demix_room, first_belief
+from irtools.stft import stft
+
+ITERATIONS = 10
+
+
+def room(mics: torch.Tensor) -> dict:
+    settings = replace(RoomSettings(), first_iter=ITERATIONS, n_iter=(ITERATIONS,))
+    x = stft(mics, 16384, 2048).transpose(0, 1).contiguous()
+    close_mics = list(range(len(mics)))
+
+    def ours(spectra):
+        return demix_room(spectra, first_belief(len(x), close_mics, len(mics), settings, spectra), settings, close_mics)
+
+    baseline_s, expected = best_of(1, lambda: room_by_loops(x.numpy(), settings))
+    error = np.abs(ours(x).w.numpy() - expected).max()
+    single = x.to(torch.complex64)
+    method_s, _ = best_of(3, lambda: ours(single))
+    return {"baseline": "room_by_loops", "baseline_s": baseline_s, "method_s": method_s, "error": error}
+
+
+def linear(mics: torch.Tensor) -> dict:
+    spectra = stft(mics, 4096, 2048).flatten(1)
+    bins = spectra[:, spectra.abs().square().sum(0) > 1e-6 * spectra.abs().square().sum(0).mean()]
+    level = bins.abs().square().mean(1).sqrt()
+    bins = bins / level[:, None]
+    # The noise of microphones is in the method alone.
+    linear_demixing._NOISE = 0.0
+    steps = linear_demixing.SPARSITY_STEPS
+    baseline_s, expected = best_of(1, lambda: linear_by_loops(bins.numpy(), steps, ITERATIONS))
+    method_s, found = best_of(3, lambda: demix_linear(bins, max_iter=ITERATIONS, tol=0.0, steps=steps))
+    error = np.abs(found.gains.numpy() - expected).max()
+    return {"baseline": "linear_by_loops", "baseline_s": baseline_s, "method_s": method_s, "error": error}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--mics", type=int, default=4)
+    arguments = parser.parse_args()
+    mics = recording(arguments.mics, arguments.seconds)
+    for mode, measure in (("room", room), ("linear", linear)):
+        row = measure(mics)
+        if row["error"] > 1e-6:
+            raise SystemExit(f"{mode}: the method is {row['error']:.1e} from the loops, expected at most 1e-6")
+        whole_s, _ = best_of(3, lambda mode=mode: close_mic_demixing(mics.float(), SAMPLE_RATE, mode=mode))
+        row = {
+            "mode": mode,
+            "mics": arguments.mics,
+            "seconds": arguments.seconds,
+            "threads": torch.get_num_threads(),
+            "baseline": row["baseline"],
+            "baseline_s": f"{row['baseline_s']:.2f}",
+            "method_s": f"{row['method_s']:.2f}",
+            "ratio": f"{row['baseline_s'] / row['method_s']:.1f}",
+            "times_real_time": f"{arguments.seconds / whole_s:.1f}",
+            "error": f"{row['error']:.1e}",
+        }
+        write_row(f"closemic_{mode}", row | provenance())
+
+
+if __name__ == "__main__":
+    main()

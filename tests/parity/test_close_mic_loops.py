@@ -1,0 +1,43 @@
+"""Close-mic demixing against its equations as plain loops, in double precision."""
+
+import pytest
+import torch
+
+from irtools.methods import linear_demixing
+from irtools.methods.close_mic_reference import linear_by_loops, room_by_loops
+from irtools.methods.linear_demixing import demix_linear
+from irtools.methods.room_demixing import RoomSettings, demix_room, first_belief
+
+
+def spectra(freqs, mics, frames, seed=0):
+    """Sources that come and go, each bled into the other microphones with a complex gain a frequency."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randn(freqs, mics, frames, dtype=torch.complex128, generator=generator)
+    sources = draw * torch.rand(mics, frames, dtype=torch.float64, generator=generator) ** 2
+    bleed = 0.2 * torch.randn(freqs, mics, mics, dtype=torch.complex128, generator=generator)
+    bleed.diagonal(dim1=1, dim2=2).fill_(1)
+    return bleed @ sources
+
+
+@pytest.mark.parametrize("mics", [1, 2, 4])
+@pytest.mark.parametrize("frames", [3, 60])
+def test_the_room_mode_is_the_loop(mics, frames):
+    settings = RoomSettings(first_iter=4, n_iter=(3,))
+    x = spectra(5, mics, frames)
+    x[2] = 0
+    close_mics = list(range(mics))
+    found = demix_room(x, first_belief(5, close_mics, mics, settings, x), settings, close_mics)
+    expected = torch.from_numpy(room_by_loops(x.numpy(), settings))
+    assert (found.w - expected).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("mics", [2, 3])
+def test_the_linear_mode_is_the_loop(mics, monkeypatch):
+    monkeypatch.setattr(linear_demixing, "_NOISE", 0.0)
+    bins = spectra(1, mics, 400)[0]
+    level = bins.abs().square().mean(1).sqrt()
+    steps = (1e-1, 1e-3)
+    found = demix_linear(bins, max_iter=5, tol=0.0, steps=steps)
+    expected = linear_by_loops((bins / level[:, None]).numpy(), steps, 5)
+    expected = level[:, None] * torch.from_numpy(expected) / level
+    assert (found.gains - expected).abs().max() < 1e-6
