@@ -169,7 +169,7 @@ def simulate_room(
 def reduce(
     mics_dir: Mics,
     out_dir: Out,
-    method: Annotated[str, typer.Option(help="See `irtools methods`.")] = "am",
+    method: Annotated[str, typer.Option(help="See `irtools methods`.")] = "closemic",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     chunk_seconds: Annotated[float, typer.Option(help="Seconds of the recording in memory at a time.")] = 30.0,
     settings: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,9 @@ from irtools.kernels.weighted_covariance import outer_products, weighted_covaria
 SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _LOADING = 1e-11
 _AUDIBLE = 1e-9
-# The noise of a microphone: what its quietest tenth of bins stays below, times what bins of noise vary by.
-_QUIET, _NOISE = 0.1, 30.0
+# Of the bins of noise of power 1, this share is below -log(1 - share); ten times that power is above nearly all.
+_QUIET = 0.02
+_NOISE = 10 / -math.log1p(-_QUIET)
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
     Minimises ``Σ_n mean log r_n - 2 log|det W|``, ``r_n = |z_n|² + ε |x|² + Σ_k w_nk² ν_k``, with ``z = W x``,
     ``W = inv(Λ)``, by iterative projection [1]_: ``C_n = Re mean x xᴴ / r_n``, ``w_n = (W C_n)⁻¹ e_n``. A large ε is
     nearly the second-order statistics, with few optima; a small one asks for outputs that are zero where another
-    source plays alone, which fixes the gains. ν is the noise of each microphone, a multiple of the power that a tenth
-    of its bins stay below: without it the noise, which is no mixture, would decide at small ε. After each step the
+    source plays alone, which fixes the gains. ν is the noise of each microphone, a multiple of the power that its
+    quietest bins stay below: without it the noise, which is no mixture, would decide at small ε. After each step the
     outputs are put in the order in which the product of own gains is largest, which no scale of a channel changes.
 
     References

@@ -31,7 +31,7 @@ LEARNERS = {
 }
 
 
-def reduce(mics: Tensor, sample_rate: int, method: str = "am", *, device: str = "auto", **options) -> Reduction:
+def reduce(mics: Tensor, sample_rate: int, method: str = "closemic", *, device: str = "auto", **options) -> Reduction:
     """Reduce the bleed in a multitrack recording.
 
     Parameters

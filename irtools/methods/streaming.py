@@ -22,7 +22,7 @@ _LEFT_OUT = object()
 def reduce_files(
     reader: MultitrackReader,
     out_dir: Path,
-    method: str = "am",
+    method: str = "closemic",
     *,
     mixdown: MultitrackReader | None = None,
     chunk_seconds: float = 30.0,
@@ -139,7 +139,7 @@ def reduce_files(
 def reduce_in_chunks(
     mics: Tensor,
     sample_rate: int,
-    method: str = "am",
+    method: str = "closemic",
     *,
     mixdown: Tensor | None = None,
     chunk_seconds: float = 30.0,

@@ -77,10 +77,11 @@ def test_sources_louder_in_another_microphone_find_their_own():
     assert min(scores(found.sources, sources)) > 40
 
 
-def test_noise_leaves_nearly_what_the_exact_inverse_leaves():
+@pytest.mark.parametrize("noise_db", [-60.0, -40.0, -30.0])
+def test_noise_leaves_nearly_what_the_exact_inverse_leaves(noise_db):
     sources = notes()
     noise = torch.randn(sources.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    mics = GAINS @ sources + 1e-2 * sources.std() * noise
+    mics = GAINS @ sources + 10 ** (noise_db / 20) * sources.std() * noise
     ceiling = scores(torch.linalg.inv(GAINS) @ mics, sources)
     found = scores(close_mic_demixing(mics, RATE, mode="linear").sources, sources)
     assert (torch.as_tensor(found) > torch.as_tensor(ceiling) - 2).all()
