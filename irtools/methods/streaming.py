@@ -88,7 +88,7 @@ def reduce_files(
     >>> mics = torch.randn(2, 900, generator=torch.Generator().manual_seed(0))
     >>> _ = write_multitrack(folder / "mics", Multitrack(("a", "b"), mics, 1000))
     >>> with MultitrackReader(folder / "mics") as reader:
-    ...     report = reduce_files(reader, folder / "out", chunk_seconds=0.4, variant="notebook")
+    ...     report = reduce_files(reader, folder / "out", "am", chunk_seconds=0.4, variant="notebook")
     >>> report["method"], report["outputs"], report["samples"], len(report["pieces"])
     ('am', ['a', 'b'], 900, 2)
     """
@@ -184,7 +184,7 @@ def reduce_in_chunks(
     --------
     >>> import torch
     >>> mics = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
-    >>> found = reduce_in_chunks(mics, 1000, chunk_seconds=1, variant="notebook")
+    >>> found = reduce_in_chunks(mics, 1000, "am", chunk_seconds=1, variant="notebook")
     >>> found.sources.shape, len(found.details["pieces"])
     (torch.Size([2, 3000]), 3)
     """

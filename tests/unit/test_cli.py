@@ -211,7 +211,7 @@ def test_a_failure_that_is_not_the_input_exits_with_1(stage, monkeypatch):
 
 
 def test_reduce_writes_what_the_library_computes(stage):
-    code, out, _ = stage.run("reduce", "mics", "out", "--set", "variant=notebook", "--chunk-seconds", "0.7")
+    code, out, _ = stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--chunk-seconds", "0.7")
     assert code == 0 and out.startswith("am: 3 sources, 4.0 s in ") and "-> out" in out
     mics = ir.read_multitrack(stage.root / "mics")
     expected = ir.reduce(mics.waveforms, RATE, method="am", variant="notebook")
@@ -223,7 +223,7 @@ def test_reduce_writes_what_the_library_computes(stage):
 
 
 def test_the_report_tells_what_was_done(stage):
-    stage.run("reduce", "mics", "out", "--set", "variant=notebook", "--set", "max_iter=7", "--set", "tol=0")
+    stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--set", "max_iter=7", "--set", "tol=0")
     report = json.loads((stage.root / "out/report.json").read_text(), parse_constant=pytest.fail)
     assert report["irtools"] == ir.__version__ and report["input"] == "mics" and report["method"] == "am"
     assert report["options"] == {"variant": "notebook", "max_iter": 7, "tol": 0}
@@ -239,7 +239,7 @@ def test_nothing_is_rescaled(stage):
     assert loud.abs().max() > 1.5
     ir.write_multitrack(stage.root / "loud", ir.Multitrack(NAMES, loud, RATE))
     # Blocks of the recording's power: eta and tol of 0 leave nothing that depends on the level.
-    exact = ("--set", "variant=notebook", "--set", "eta=0", "--set", "tol=0", "--set", "max_iter=20")
+    exact = ("--method", "am", "--set", "variant=notebook", "--set", "eta=0", "--set", "tol=0", "--set", "max_iter=20")
     assert stage.run("reduce", "mics", "a", *exact)[0] == 0
     assert stage.run("reduce", "loud", "b", *exact)[0] == 0
     a, b = (ir.read_multitrack(stage.root / folder).waveforms for folder in "ab")
@@ -255,7 +255,7 @@ def test_a_subset_of_sources_is_named_after_its_close_microphones(stage):
 def test_a_mixdown_is_used(stage):
     mixdown = stems().sum(0, keepdim=True)
     ir.write_multitrack(stage.root / "mix", ir.Multitrack(("mixdown",), mixdown, RATE))
-    assert stage.run("reduce", "mics", "out", "--mixdown", "mix/mixdown.wav", "--set", "variant=notebook")[0] == 0
+    assert stage.run("reduce", "mics", "out", "--method", "am", "--mixdown", "mix/mixdown.wav", "--set", "variant=notebook")[0] == 0
     mics = ir.read_multitrack(stage.root / "mics").waveforms
     expected = ir.reduce(mics, RATE, method="am", mixture="mixdown", mixdown=mixdown[0], variant="notebook")
     found = ir.read_multitrack(stage.root / "out").waveforms
@@ -270,7 +270,7 @@ def test_several_channels_and_lengths_are_what_the_option_says(stage):
 
 
 def test_an_outcome_that_did_not_converge_is_a_warning_of_one_line(stage):
-    arguments = ("--set", "stop=objective", "--set", "max_iter=3", "--set", "tol=0")
+    arguments = ("--method", "am", "--set", "stop=objective", "--set", "max_iter=3", "--set", "tol=0")
     code, _, err = stage.run("reduce", "mics", "out", *arguments)
     assert code == 0 and all(line.startswith("irtools: warning: ") for line in err.splitlines())
     said = json.loads((stage.root / "out/report.json").read_text())["warnings"]
@@ -381,7 +381,7 @@ BAD_CALLS = {
     "a setting of another type": ("mics out --set max_iter=many", "max_iter=many"),
     "a setting that is an argument": ("mics out --set chunk_seconds=3", "chunk_seconds=3"),
     "a setting that is the recording": ("mics out --set sample_rate=3", "sample_rate=3"),
-    "an unknown variant": ("mics out --set variant=best", "variant: expected one of "),
+    "an unknown variant": ("mics out --method am --set variant=best", "variant: expected one of "),
     "no such microphone": ("mics out --set assignment=[0,9]", "assignment: expected microphone indices 0 to 2"),
     "one microphone twice": ("mics out --set assignment=[1,1]", "assignment: expected each microphone once"),
     "more sources than microphones": ("mics out --set n_sources=4", "n_sources: expected 1 to 3"),
@@ -417,7 +417,7 @@ def test_a_setting_that_makes_the_numbers_fail_exits_with_1(stage, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("iteration 3: a singular matrix")
 
-    monkeypatch.setitem(registry.LEARNERS, "am", fail)
+    monkeypatch.setitem(registry.LEARNERS, "closemic", fail)
     code, out, err = stage.run("reduce", "mics", "out")
     assert (code, out) == (1, "") and "FloatingPointError: iteration 3: a singular matrix" in err
     assert err.count("\n") == 1 and not (stage.root / "out").exists()
@@ -439,10 +439,10 @@ def test_foreign_files_are_refused_and_replaced_with_overwrite(stage):
 
 
 def test_own_output_is_replaced_and_other_files_are_left_alone(stage):
-    assert stage.run("reduce", "mics", "out", "--set", "variant=notebook")[0] == 0
+    assert stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=notebook")[0] == 0
     first = ir.read_multitrack(stage.root / "out").waveforms
     (stage.root / "out/notes.txt").write_text("keep")
-    assert stage.run("reduce", "mics", "out", "--set", "variant=minimisation2")[0] == 0
+    assert stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=minimisation2")[0] == 0
     assert not torch.equal(ir.read_multitrack(stage.root / "out").waveforms, first)
     assert (stage.root / "out/notes.txt").read_text() == "keep"
 

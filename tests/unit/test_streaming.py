@@ -48,9 +48,9 @@ def reduce_in_pieces(folder, samples_a_piece=400, mixdown=None, **options):
         options.setdefault("chunk_seconds", samples_a_piece / RATE)
         if mixdown:
             with MultitrackReader(folder / mixdown) as reader:
-                report = reduce_files(mics, Path(out), mixdown=reader, **options)
+                report = reduce_files(mics, Path(out), mixdown=reader, **{"method": "am"} | options)
         else:
-            report = reduce_files(mics, Path(out), **options)
+            report = reduce_files(mics, Path(out), **{"method": "am"} | options)
         return report, read_multitrack(out, names=report["outputs"])
 
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_reduced_writes_nothing(folder, tmp_path, options, words)
         reader = MultitrackReader(folder / mixdown) if mixdown else None
         try:
             with pytest.raises(ValueError, match=words):
-                reduce_files(mics, out, mixdown=reader, **options)
+                reduce_files(mics, out, mixdown=reader, **{"method": "am"} | options)
         finally:
             if reader:
                 reader.close()
@@ -165,7 +165,7 @@ def test_a_failure_between_pieces_leaves_nothing(folder, tmp_path):
             raise KeyboardInterrupt
 
     with MultitrackReader(folder / "mics") as mics, pytest.raises(KeyboardInterrupt):
-        reduce_files(mics, tmp_path / "out", chunk_seconds=0.3, on_chunk=stop)
+        reduce_files(mics, tmp_path / "out", "am", chunk_seconds=0.3, on_chunk=stop)
     assert not (tmp_path / "out").exists()
 
 
@@ -335,9 +335,9 @@ def test_a_mixdown_is_for_methods_that_use_one(unaware):
         reduce_in_chunks(stage(), RATE, "level", mixdown=stage().sum(0))
     for wrong in (torch.zeros(5), 3):
         with pytest.raises(ValueError, match=r"mixdown: expected a Tensor of shape \(1013,\)"):
-            reduce_in_chunks(stage(), RATE, mixdown=wrong, mixture="mixdown")
+            reduce_in_chunks(stage(), RATE, "am", mixdown=wrong, mixture="mixdown")
     whole = ir.reduce(stage(), RATE, method="am", mixture="mixdown", mixdown=stage()[0])
-    found = reduce_in_chunks(stage(), RATE, mixdown=stage()[0], mixture="mixdown", chunk_seconds=0.3)
+    found = reduce_in_chunks(stage(), RATE, "am", mixdown=stage()[0], mixture="mixdown", chunk_seconds=0.3)
     assert torch.allclose(found.sources, whole.sources, atol=2e-6)
 
 
