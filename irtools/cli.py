@@ -15,6 +15,7 @@ from irtools import terminal
 from irtools._version import __version__
 from irtools.arguments import parse_interference, parse_settings, reserved_names
 from irtools.bench_command import bench
+from irtools.train_command import train
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -240,6 +241,7 @@ def score(
 
 
 app.command(short_help="Run methods on scenes: a table of scores, time and memory.")(bench)
+app.command(short_help="Train a network.")(train)
 
 
 def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, overwrite, source) -> None:

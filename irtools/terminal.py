@@ -153,3 +153,44 @@ def job_bar() -> Iterator:
             bar.refresh()
 
         yield on_job
+
+
+@contextmanager
+def training_bars() -> Iterator:
+    """Bars for the making of data and for the steps of a training on a terminal, silence elsewhere.
+
+    Yields
+    ------
+    (callable, callable)
+        ``on_item(what, done, total)`` and ``on_step(done, total, row)``, as :func:`irtools.training.run.train` calls
+        them.
+
+    Examples
+    --------
+    >>> with training_bars() as (on_item, on_step):
+    ...     on_item("songs", 1, 2)
+    ...     on_step(1, 10, {"loss": 0.5, "improvement_db": ""})
+    """
+    from tqdm import tqdm
+
+    bars = {}
+
+    def bar_of(what: str, total: int):
+        # The songs of validation follow those of training: a bar that is full is followed by a new one.
+        if what not in bars or bars[what].n >= bars[what].total:
+            bars[what] = tqdm(total=total, desc=what, unit="", disable=None, leave=what == "steps")
+        return bars[what]
+
+    def on_item(what: str, done: int, total: int) -> None:
+        bar = bar_of(what, total)
+        bar.update(done - bar.n)
+
+    def on_step(done: int, total: int, row: dict) -> None:
+        on_item("steps", done, total)
+        bars["steps"].set_postfix(loss=row["loss"], refresh=False)
+
+    try:
+        yield on_item, on_step
+    finally:
+        for bar in bars.values():
+            bar.close()

@@ -1,0 +1,255 @@
+"""Train a network from the command line or a chapter: :func:`train`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from irtools.nets import build
+from irtools.nets.pretrained import load, read_card
+from irtools.provenance import provenance
+from irtools.training.examples import Material, derived_seed, draw_batch, gather
+from irtools.training.settings import Settings, preset_settings
+
+SETTINGS = "settings.json"
+# Share of the time that is planned for; the rest is for validations and what slows a machine down.
+_PLANNED = 0.85
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes
+    ----------
+    net : nn.Module
+        With the best weights, in evaluation mode.
+    path : Path
+        Of the best weights.
+    card : dict
+    settings : Settings
+    log : list of dict
+        See :func:`irtools.training.record.read_log`.
+    """
+
+    net: nn.Module
+    path: Path
+    card: dict
+    settings: Settings
+    log: list[dict]
+
+
+def train(
+    net: str,
+    preset: str = "cpu",
+    out_dir="runs",
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    command: str | None = None,
+    on_item: Callable[[str, int, int], None] = lambda what, done, total: None,
+    on_step: Callable[[int, int, dict], None] = lambda done, total, row: None,
+    **changes,
+) -> Trained:
+    """Train a network on examples that are made on the fly.
+
+    Parameters
+    ----------
+    net : str
+        A key of :data:`irtools.nets.NETS`.
+    preset : {"smoke", "cpu", "paper"}
+        See :func:`irtools.training.settings.preset_settings`.
+    out_dir : path
+        Gets ``settings.json``, ``log.csv``, ``last.ckpt`` and the best weights ``<net>.safetensors`` with their card.
+    minutes : float, optional
+        Plan as many steps as this time allows, from the time of the first ones, unless ``steps`` is given; and stop
+        when it is over, whatever is done.
+    resume : bool
+        Go on from the checkpoint in ``out_dir``, if there is one. The loss curve is that of an uninterrupted run.
+    device : {"auto", "cpu", "cuda"}
+        "auto" is a GPU if there is one. Started by ``torchrun``, each process takes the GPU of its rank.
+    workers : int, optional
+        Processes that make examples; by default none on a CPU and as many as there are cores, at most 12, beside a GPU.
+    command : str, optional
+        That makes the same run, for the card; by default the one of ``irtools train``.
+    on_item, on_step : callable
+        ``on_item(what, done, total)`` while songs and rooms are made, ``on_step(done, total, row)`` after each step.
+    **changes
+        Fields of :class:`irtools.training.settings.Settings` that differ from the preset, as ``steps`` or ``seed``.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Lightning is not installed; the message has the command that installs it.
+    ValueError
+        A setting that is not valid, a folder with another run, or data that is not there.
+    FloatingPointError
+        A loss or a gradient that is not finite, with the step.
+
+    Notes
+    -----
+    Examples and dropout of a step are drawn from the seed, the rank and the step's number, so that a resumed run draws
+    what it would have drawn. Loss, optimiser and validation: :class:`irtools.training.module.Training`.
+    """
+    _need_lightning()
+    folder = Path(out_dir)
+    asked = preset_settings(net, preset, **changes)
+    settings = _earlier(folder, asked, resume, keep_steps="steps" not in changes)
+    net_seed = derived_seed(asked.seed, "net")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(net_seed)
+        model = build(net, **asked.config)
+    accelerator = _accelerator(device)
+    material = {part: gather(asked, part, model.sample_rate, on_item=on_item) for part in ("train", "validation")}
+    if settings is None:
+        settings = asked
+        if minutes is not None and "steps" not in changes:
+            settings = replace(asked, steps=_affordable_steps(model, material["train"], asked, minutes, accelerator))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / SETTINGS).write_text(json.dumps(settings.to_dict(), indent=2) + "\n")
+    card = {
+        "net": net,
+        "settings": settings.to_dict(),
+        "data": settings.data,
+        "seed": settings.seed,
+        "command": command or command_of(net, preset, settings, changes),
+        **{name: provenance()[name] for name in ("date", "commit")},
+    }
+    _fit(model, material, settings, folder, card, minutes, accelerator, workers, on_step)
+    from irtools.training.record import read_log
+
+    path = folder / f"{net}.safetensors"
+    return Trained(load(path), path, read_card(path), settings, read_log(folder))
+
+
+def command_of(net: str, preset: str, settings: Settings, changes: dict) -> str:
+    """The command line that makes the run of these settings again.
+
+    Examples
+    --------
+    >>> command_of("tunet-pairs", "cpu", Settings("tunet-pairs", steps=50), {"scene": "stage"})
+    'irtools train tunet-pairs --preset cpu --steps 50 --seed 0 --scene stage'
+    """
+    words = ["irtools", "train", net, "--preset", preset, "--steps", str(settings.steps), "--seed", str(settings.seed)]
+    for name, value in changes.items():
+        if name in ("data", "scene"):
+            words += [f"--{name}", str(value)]
+        elif name not in ("steps", "seed"):
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def _fit(model, material, settings, folder, card, minutes, accelerator, workers, on_step) -> None:
+    from irtools.provenance import usable_cores
+    from irtools.training.module import Data, Training
+    from irtools.training.record import CHECKPOINT, Record
+
+    if workers is None:
+        workers = min(usable_cores(), 12) if accelerator == "gpu" else 0
+    record = Record(folder, settings.net, card, minutes=minutes, on_step=on_step)
+    checkpoint = folder / CHECKPOINT
+    with _quiet_lightning() as lightning:
+        trainer = lightning.Trainer(
+            accelerator=accelerator,
+            devices="auto" if accelerator == "gpu" else 1,
+            precision=settings.precision if accelerator == "gpu" else "32-true",
+            max_steps=settings.steps,
+            reload_dataloaders_every_n_epochs=1,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=settings.clip,
+            callbacks=[record],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        )
+        trainer.fit(
+            Training(model, settings),
+            datamodule=Data(material["train"], material["validation"], settings, workers),
+            ckpt_path=checkpoint if checkpoint.exists() else None,
+            weights_only=True,
+        )
+
+
+def _affordable_steps(
+    net: nn.Module, material: Material, settings: Settings, minutes: float, accelerator: str
+) -> int:
+    """How many steps fit in the time, measured on a copy of the network."""
+    device = "cuda" if accelerator == "gpu" else "cpu"
+    trial, took = deepcopy(net).to(device).train(), []
+    start = time.monotonic()
+    while len(took) < 3 or (time.monotonic() - start < min(20, 3 * minutes) and len(took) < 20):
+        before = time.monotonic()
+        batch = draw_batch(material, settings, derived_seed("trial", len(took)))
+        trial.loss(*(None if each is None else each.to(device) for each in batch), kind=settings.loss).backward()
+        took.append(time.monotonic() - before)
+    # The first step also allocates. The mean, not the median: steps of more microphones take longer.
+    return max(int(_PLANNED * 60 * minutes * (len(took) - 1) / sum(took[1:])), 1)
+
+
+def _earlier(folder: Path, asked: Settings, resume: bool, keep_steps: bool) -> Settings | None:
+    """Settings of the run in the folder, which must be those asked for; None where there is no run to go on with."""
+    path = folder / SETTINGS
+    if not path.exists():
+        return None
+    if not resume:
+        raise ValueError(f"{folder}: has a run; expected a new folder, or to resume")
+    found = Settings.from_dict(json.loads(path.read_text()))
+    wanted = replace(asked, steps=found.steps) if keep_steps else asked
+    for name, value in wanted.to_dict().items():
+        its = found.to_dict()[name]
+        if its != value:
+            raise ValueError(f"{name}: the run in {folder} has {its!r}; expected the same, got {value!r}")
+    return found
+
+
+def _accelerator(device: str) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: 'cuda' was asked for, but no CUDA device is available")
+    return "gpu" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
+
+
+def _need_lightning() -> None:
+    try:
+        import lightning  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("training needs Lightning: pip install 'irtools[train]'") from error
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator:
+    """Lightning without its notices about devices, data loaders and products."""
+    import lightning
+
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield lightning
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
