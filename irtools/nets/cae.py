@@ -166,7 +166,7 @@ class CAE(nn.Module):
         """
         scaled, level = without_level(mics)
         spectra = self._spectra(scaled)
-        stacked = self._stacked(spectra.abs())
+        stacked = self._stacked(spectra.abs().to(self.narrow.weight.dtype))
         rows, stems = stacked.flatten(0, 2), self._stems(stacked)
         found = torch.cat(
             [

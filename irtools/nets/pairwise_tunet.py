@@ -135,6 +135,7 @@ class PairwiseTUNet(nn.Module):
             bleed = self._bleed(inverse @ covariances @ inverse.mT, self.later if stage else self.first)
             gains = gains @ (identity + bleed)
             gains = gains / gains.diagonal(dim1=1, dim2=2).clamp(min=_LEAST_OWN_GAIN)[:, None]
+            gains = torch.where(identity > 0, 1, gains)
             stages.append(gains)
         return torch.stack(stages, 1)
 

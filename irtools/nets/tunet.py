@@ -203,5 +203,5 @@ class TUNet(nn.Module):
         """Windows at a level of 1 (batch, windows, mics, samples), their Λ, their levels."""
         windows = split_windows(mics, self.config["samples"])
         scaled, level = without_level(windows.flatten(0, 1))
-        gains = self(scaled)
+        gains = self(scaled.to(self.dense[0].weight.dtype)).to(mics.dtype)
         return tuple(each.unflatten(0, windows.shape[:2]) for each in (scaled, gains, level))
