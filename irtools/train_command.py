@@ -14,7 +14,9 @@ from irtools.arguments import parse_settings
 def train(
     net: Annotated[
         str,
-        typer.Argument(metavar="NET", help="cae, cae-compact, tunet, tunet-pairs, dfunet or dfunet-paper.", show_default=False),
+        typer.Argument(
+            metavar="NET", help="cae, cae-compact, tunet, tunet-pairs, dfunet or dfunet-paper.", show_default=False
+        ),
     ],
     preset: Annotated[str, typer.Option(help="smoke (seconds), cpu (tens of minutes) or paper.")] = "cpu",
     data: Annotated[
