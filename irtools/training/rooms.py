@@ -59,7 +59,8 @@ def room_bank(
     Notes
     -----
     Room n of a part is :func:`irtools.lay_out_stage` with ``geometry="random"`` from a seed that is a hash of the part
-    and n, so no other room changes it. Walls are those that give the reverberation time that is drawn, as measured.
+    and n, so no other room changes it. Walls are those that give the reverberation time that is drawn, as measured, or
+    the least above it that so large a room can have.
 
     Examples
     --------
@@ -145,6 +146,17 @@ def _compute(version, part, number, sample_rate, n_sources, shortest, longest, n
         generator=torch.Generator().manual_seed(stable_hash("stage", version, part, number) >> 1),
     )
     rt60_s = dice.uniform(shortest, longest)
-    responses = room_impulse_responses(stage, sample_rate, rt60_s=rt60_s).responses.float()
+    responses = _responses(stage, sample_rate, rt60_s, longest)
     taps = round(_SECONDS * sample_rate)
     return pad(responses[..., :taps], (0, max(taps - responses.shape[-1], 0))).contiguous()
+
+
+def _responses(stage, sample_rate, rt60_s, longest):
+    """Of the time asked for; a large room cannot be as dead as the shortest times, and gets the least that it can."""
+    while True:
+        try:
+            return room_impulse_responses(stage, sample_rate, rt60_s=rt60_s).responses.float()
+        except ValueError:
+            if rt60_s >= longest:
+                raise
+            rt60_s = min(longest, rt60_s + 0.02)
