@@ -52,12 +52,13 @@ class DFUNet(nn.Module):
     * the skip of the finest level is at the full rate, the published one comes after pooling and dropout;
     * nothing follows the last layer, where the published one has a LeakyReLU on samples;
     * dilation doubles on every level;
-    * it works on spectra, if not told otherwise: 8 columns of 2048 samples span a quarter of a second, where the
-      published network sees 60 ms, less than the rooms ring.
+    * it works on spectra, if not told otherwise, and hears half a second on either side, where the published network
+      hears 60 ms in all, less than the rooms ring.
 
     References
     ----------
-    .. [1] R. Rajesh, P. Rajan, "Neural networks for interference reduction in multi-track recordings", WASPAA 2023.
+    .. [1] R. Rajesh and P. Rajan, "Neural networks for interference reduction in multi-track recordings",
+       WASPAA, 2023.
     .. [2] https://github.com/its-rajesh/GIRNet (dfUNet and its graph attention).
 
     Examples
@@ -73,9 +74,9 @@ class DFUNet(nn.Module):
         graph: str | None = None,
         front: str = "stft",
         channels: Sequence[int] = (32, 48, 64),
-        stride: int = 8,
-        window_size: int = 2048,
-        hop: int = 512,
+        stride: int = 16,
+        window_size: int = 4096,
+        hop: int = 1024,
         sample_rate: int = 22050,
     ):
         super().__init__()

@@ -42,7 +42,7 @@ class SpectralFront(nn.Module):
     #: Kernels of a network that follows, and how much coarser each of its levels is, over rows and columns.
     kernel, pool = (3, 3), (2, 1)
 
-    def __init__(self, channels: int, *, window_size: int = 2048, hop: int = 512, stride: int = 8):
+    def __init__(self, channels: int, *, window_size: int = 4096, hop: int = 1024, stride: int = 16):
         super().__init__()
         self.window_size, self.hop, self.stride = window_size, hop, stride
         self.into = nn.Conv2d(3 * stride, channels, 1)
@@ -92,7 +92,7 @@ class WaveformFront(nn.Module):
 
     kernel, pool = (1, 5), (1, 4)
 
-    def __init__(self, channels: int, *, stride: int = 8):
+    def __init__(self, channels: int, *, stride: int = 16):
         super().__init__()
         self.stride = stride
         self.into = nn.Conv1d(1, channels, 4 * stride, stride)
