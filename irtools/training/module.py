@@ -118,8 +118,8 @@ def relative_rate(settings: Settings, step: int) -> float:
     Examples
     --------
     >>> settings = Settings("tunet-pairs", steps=100)
-    >>> [round(relative_rate(settings, step), 2) for step in (0, 1, 51, 100)]
-    [0.5, 1.0, 0.5, 0.01]
+    >>> [round(relative_rate(settings, step), 2) for step in (0, 1, 2, 100)]
+    [0.5, 1.0, 1.0, 0.01]
     """
     if settings.schedule == "constant":
         return 1.0
