@@ -1,6 +1,7 @@
 """Both dfUNets: as published, with its graph attention, and ours, which any number of microphones share."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.nn.functional import leaky_relu
 from irtools.nets import build
 from irtools.nets.dfunet import DFUNet
 from irtools.nets.graph import GRAPHS, MicAttention
+from irtools.nets.mic_unet import MicUNet
 from irtools.nets.other_mics import max_of_others, mean_of_others
 from irtools.nets.parameters import keras_parameters
 from irtools.nets.published_dfunet import PublishedDFUNet
@@ -122,6 +124,7 @@ def test_dtype_follows_the_input(ours):
     found = ours.reduce(mics.double()).sources
     assert found.dtype == torch.float64
     torch.testing.assert_close(found.float(), ours.reduce(mics).sources, rtol=0, atol=1e-5)
+    assert deepcopy(ours).double().reduce(mics).sources.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["published", "si-sdr"])
@@ -181,6 +184,20 @@ def test_the_configuration_makes_the_same_network():
         again = build(name, **net.config)
         shapes = [{key: value.shape for key, value in each.state_dict().items()} for each in (net, again)]
         assert again.config == net.config and shapes[0] == shapes[1] and net.sample_rate == 22050
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("path", ["skip", "depth"])
+def test_either_path_of_the_u_net_alone_carries_the_recording(path):
+    net = MicUNet(3, (4, 6)).eval()
+    if path == "skip":
+        net.narrow[0].weight.zero_()
+    else:
+        net.up[0].register_forward_pre_hook(lambda module, args: (args[0] - skips[-1],))
+    skips = []
+    net.exchange[0].register_forward_hook(lambda module, args, output: skips.append(output.flatten(0, 1)))
+    first, second = (net(noise(1, 2, 3, 9, 5, seed=seed)) for seed in range(2))
+    assert (first - second).abs().max() > 1e-4
 
 
 # What microphones tell each other
