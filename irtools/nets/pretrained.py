@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from irtools.multitrack.replacing import replacing, write_json
 from irtools.nets import build
 
 #: Weights that come with the library.
@@ -69,12 +70,9 @@ def save(net: nn.Module, path, card: Mapping) -> Path:
         raise ValueError(f"card: expected the field 'net', got {', '.join(card) or 'no field'}")
     content = to_bytes({name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()})
     told = {**card, "config": net.config, "sha256": hashlib.sha256(content).hexdigest()}
-    text = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for target, written in ((path, content), (path.with_suffix(".json"), text.encode())):
-        temporary = target.with_name(target.name + ".part")
-        temporary.write_bytes(written)
-        temporary.replace(target)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    write_json(path.with_suffix(".json"), told)
     return path
 
 

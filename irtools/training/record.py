@@ -9,6 +9,7 @@ from pathlib import Path
 
 import lightning
 
+from irtools.multitrack.replacing import replacing
 from irtools.nets.pretrained import save
 
 COLUMNS = ("step", "loss", "learning_rate", "improvement_db", "seconds")
@@ -142,9 +143,7 @@ def _keep_rows(path: Path, step: int) -> None:
         with path.open(newline="") as file:
             # A row that a kill cut short is one of those after the checkpoint.
             rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdecimal() and int(row["step"]) <= step]
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from irtools.multitrack.composition.dice import Dice, stable_hash
+from irtools.multitrack.replacing import replacing
 from irtools.multitrack.room_responses import room_impulse_responses
 from irtools.multitrack.song_cache import default_folder
 from irtools.multitrack.stage_geometry import lay_out_stage
@@ -130,10 +130,8 @@ def _kept(path: Path, labels: tuple) -> Tensor:
         return load(path.read_bytes())["responses"]
     except (OSError, SafetensorError, KeyError):
         responses = _compute(*labels)
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_bytes(save({"responses": responses}))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(save({"responses": responses}))
     return responses
 
 

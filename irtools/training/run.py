@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import time
 import warnings
@@ -16,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from irtools.multitrack.replacing import write_json
 from irtools.nets import build
 from irtools.nets.pretrained import load, read_card
 from irtools.provenance import provenance
@@ -80,7 +82,8 @@ def train(
     resume : bool
         Go on from the checkpoint in ``out_dir``, if there is one. The loss curve is that of an uninterrupted run.
     device : {"auto", "cpu", "cuda"}
-        "auto" is a GPU if there is one. Started by ``torchrun``, each process takes the GPU of its rank.
+        "auto" is a GPU if there is one. Processes started by ``torchrun`` train together, each on examples of its own:
+        the batch of a step is as many times as large.
     workers : int, optional
         Processes that make examples; by default none on a CPU and as many as there are cores, at most 12, beside a GPU.
     command : str, optional
@@ -110,20 +113,23 @@ def train(
     """
     _need_lightning()
     folder = Path(out_dir)
-    asked = preset_settings(net, preset, **changes)
-    settings = _earlier(folder, asked, resume, keep_steps="steps" not in changes)
-    net_seed = derived_seed(asked.seed, "net")
+    asked, keep_steps = preset_settings(net, preset, **changes), "steps" not in changes
+    settings = _earlier(folder, asked, resume, keep_steps) if _rank() == 0 else None
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(net_seed)
+        torch.manual_seed(derived_seed(asked.seed, "net"))
         model = build(net, **asked.config)
     accelerator = _accelerator(device)
     material = {part: gather(asked, part, model.sample_rate, on_item=on_item) for part in ("train", "validation")}
-    if settings is None:
+    if _rank() > 0:
+        # The first process decides how many steps there are.
+        while settings is None:
+            time.sleep(0.1)
+            settings = _earlier(folder, asked, True, keep_steps)
+    elif settings is None:
         settings = asked
-        if minutes is not None and "steps" not in changes:
+        if minutes is not None and keep_steps:
             settings = replace(asked, steps=_affordable_steps(model, material["train"], asked, minutes, accelerator))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / SETTINGS).write_text(json.dumps(settings.to_dict(), indent=2) + "\n")
+        write_json(folder / SETTINGS, settings.to_dict())
     card = {
         "net": net,
         "settings": settings.to_dict(),
@@ -168,7 +174,8 @@ def _fit(model, material, settings, folder, card, minutes, accelerator, workers,
     with _quiet_lightning() as lightning:
         trainer = lightning.Trainer(
             accelerator=accelerator,
-            devices="auto" if accelerator == "gpu" else 1,
+            devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
+            num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
             precision=settings.precision if accelerator == "gpu" else "32-true",
             max_steps=settings.steps,
             reload_dataloaders_every_n_epochs=1,
@@ -220,6 +227,10 @@ def _earlier(folder: Path, asked: Settings, resume: bool, keep_steps: bool) -> S
         if its != value:
             raise ValueError(f"{name}: the run in {folder} has {its!r}; expected the same, got {value!r}")
     return found
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", 0))
 
 
 def _accelerator(device: str) -> str:
