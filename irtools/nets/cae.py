@@ -225,7 +225,7 @@ class CAE(nn.Module):
         total, count = 0, 0
         for place in range(context):
             shift = place - context // 2
-            inside = (max(shift, 0), max(-shift, 0))
+            inside = (min(max(shift, 0), frames), min(max(-shift, 0), frames))
             kept = parts[:, :, inside[1] : frames - inside[0], place]
             total = total + pad(kept, (0, 0, *inside))
             count = count + pad(kept.new_ones(kept.shape[2]), inside)
