@@ -116,7 +116,10 @@ def load(name, device: str | torch.device = "cpu") -> nn.Module:
         )
     # Initial weights are drawn and then replaced: the caller's random numbers stay as they are.
     with torch.random.fork_rng(devices=[]):
-        net = build(card["net"], **card["config"])
+        try:
+            net = build(card["net"], **card["config"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path.with_suffix('.json')}: describes no network ({error})") from error
     try:
         net.load_state_dict(from_bytes(content))
     except (SafetensorError, RuntimeError) as error:
