@@ -37,6 +37,8 @@ class NetworkReduction:
         See :func:`irtools.nets.pretrained.load`.
     nets : sequence of str
         Names of the networks that the method stands for.
+    graph : bool, optional
+        Whether these must have a graph.
     window_seconds, overlap_seconds : float
         Length of the windows that the network sees at a time, and what they share, at most half of it.
 
@@ -57,6 +59,7 @@ class NetworkReduction:
         n_sources: int | None,
         weights,
         nets: Iterable[str],
+        graph: bool | None = None,
         window_seconds: float = 30.0,
         overlap_seconds: float = 1.0,
     ):
@@ -70,6 +73,8 @@ class NetworkReduction:
         card = read_card(weights)
         if card["net"] not in nets:
             raise ValueError(f"weights: expected those of {' or '.join(nets)}, got those of {card['net']}")
+        if graph is not None and bool(card["config"].get("graph")) != graph:
+            raise ValueError(f"weights: expected a {card['net']} with{'' if graph else 'out'} a graph, got {weights}")
         self._method, self._net, self._card = method, load(weights), card
         self._check_mics(weights)
         self.sample_rate = sample_rate or self._net.sample_rate

@@ -291,6 +291,7 @@ _NETS = {
     "dfunet": ("dfunet", "dfunet-paper"),
     "dfunet-gat": ("dfunet", "dfunet-paper"),
 }
+_GRAPH = {"dfunet": False, "dfunet-gat": True}
 
 
 def _reduce(method, mics, sample_rate, assignment, n_sources, weights, windows) -> Reduction:
@@ -307,5 +308,6 @@ def _prepared(method, mics, sample_rate, assignment, n_sources, weights, windows
         n_sources=n_sources,
         weights=weights,
         nets=_NETS[method],
+        graph=_GRAPH.get(method),
         **windows,
     )

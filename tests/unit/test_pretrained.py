@@ -142,7 +142,11 @@ def test_a_damaged_card_is_named(saved, text):
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"net": "unet"}, "expected one of cae"), ({"config": {"depth": 3}}, "depth"), ({"config": {"stages": 0}}, "stages")],
+    [
+        ({"net": "unet"}, "expected one of cae"),
+        ({"config": {"depth": 3}}, "depth"),
+        ({"config": {"stages": 0}}, "stages"),
+    ],
 )
 def test_a_card_of_a_network_that_there_is_not(saved, changes, words):
     _, path = saved
