@@ -245,6 +245,12 @@ def test_the_compact_published_loss_is_the_mean_square_error_of_magnitudes():
     assert torch.allclose(net.loss(mics, references), errors[..., ::4].square().mean() / (0.375 * 128), rtol=1e-4)
 
 
+def test_the_masks_of_the_loss_are_those_of_its_frames():
+    net, spectra = compact().eval(), stft(draw(2, 700), 128, 32)
+    with torch.no_grad():
+        assert torch.allclose(net._masks(spectra, 4), net._masks(spectra)[..., ::4], atol=1e-6)
+
+
 def test_a_few_steps_of_training_beat_the_start():
     """Low sources with high bleed, and the other way round: the average spectrum tells which."""
     net = compact().train()

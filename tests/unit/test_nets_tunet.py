@@ -284,6 +284,25 @@ def test_sources_that_play_alone_somewhere_are_told_apart_exactly(n_mics):
     assert (si_sdr(found.sources[0], sources) > 60).all()
 
 
+def test_digital_silence_has_no_vote():
+    net, gains = pairs(tiles=16), linear_gains(3, 3)
+    sources = torch.cat([taking_turns(3, 22050), torch.zeros(3, 4 * 22050)], 1)
+    with torch.no_grad():
+        found = net.reduce((gains @ sources)[None])
+    assert gains_error(found.gains[0], gains) < 1e-3
+
+
+def test_gains_of_a_silent_source_are_not_asked_for():
+    net, sources = pairs(tiles=16), draw(1, 3, 9000)
+    sources[:, 1] *= 1e-5
+    right, wrong = linear_gains(3, 3), linear_gains(3, 3)
+    wrong[:, 1] += 0.3
+    mics = right @ sources
+    assert torch.isclose(net.loss(mics, sources, right[None]), net.loss(mics, sources, wrong[None]))
+    wrong[:, 0] += 0.3
+    assert not torch.isclose(net.loss(mics, sources, right[None]), net.loss(mics, sources, wrong[None]))
+
+
 def test_a_few_steps_of_training_beat_the_start():
     net = pairs(tiles=64, hidden=8).train()
     optimizer = torch.optim.Adam(net.parameters(), 0.01)
