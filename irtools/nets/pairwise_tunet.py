@@ -19,6 +19,8 @@ _NOTHING = 1e-10
 _LARGEST_RATIO = 1.5
 # Least own-microphone gain that a column of Λ is divided by.
 _LEAST_OWN_GAIN = 0.5
+# Power of a source in a segment, relative to its mean power, from which it counts as playing there.
+_ACTIVE = 0.01
 # Tiles are chosen from groups of this length in s, so that no moment has them all.
 _GROUP_SECONDS = 1.0
 _N_FEATURES = 9
@@ -40,7 +42,8 @@ class PairwiseTUNet(nn.Module):
     tile_freqs, tile_frames : int
         Bins and frames in a tile.
     segment_seconds : float, optional
-        One Λ for each segment of about this length, cross-faded; None is one for the whole input.
+        One Λ for each segment of about this length, cross-faded; None is one for the whole input. A source that is
+        silent in a segment has the gains of the whole input there.
     floor : float
         Least singular value of Λ that is inverted as it is, see :func:`irtools.nets.inverse.conditioned_inverse`.
     sample_rate : int
@@ -155,7 +158,7 @@ class PairwiseTUNet(nn.Module):
         scaled, level = _each_without_level(mics)
         samples = mics.shape[-1]
         bounds = self._segments(samples)
-        gains = [self(scaled[..., start:stop])[:, -1] for start, stop in pairwise(bounds)]
+        gains = self._gains(scaled, bounds)
         demixing = [conditioned_inverse(each, self.config["floor"]).to(mics.dtype) for each in gains]
         # From the middle of one segment to the middle of the next, one demixing fades into the other.
         middles = [(start + stop) // 2 for start, stop in pairwise(bounds)]
@@ -205,6 +208,19 @@ class PairwiseTUNet(nn.Module):
         counts = loudness > 1e-3 * loudness.amax(1, keepdim=True)
         error = (found - target[:, None]).square().mean((1, 2))
         return (error * counts).sum() / counts.sum().clamp(min=1)
+
+    def _gains(self, scaled: Tensor, bounds: list[int]) -> list[Tensor]:
+        """Λ of each segment; of a source that is silent there, the gains that the whole recording has."""
+        whole = self(scaled)[:, -1]
+        if len(bounds) == 2:
+            return [whole]
+        sources = conditioned_inverse(whole, self.config["floor"]).to(scaled) @ scaled
+        least = _ACTIVE * sources.square().mean(-1)
+        found = []
+        for start, stop in pairwise(bounds):
+            active = sources[..., start:stop].square().mean(-1) > least
+            found.append(torch.where(active[:, None], self(scaled[..., start:stop])[:, -1], whole))
+        return found
 
     def _covariances(self, scaled: Tensor) -> Tensor:
         """The tiles that each microphone is judged by: (batch, mics, tiles, mics, mics), about 1 on average."""

@@ -370,6 +370,21 @@ def test_segments_follow_a_stage_that_is_rearranged_and_fade():
     assert torch.allclose(found.sources[0, :, middle], expected, atol=1e-2)
 
 
+def test_a_source_that_rests_for_a_segment_keeps_its_gains():
+    net, gains, sources = pairs(segment_seconds=1.0), linear_gains(3, 3), draw(3, 2 * RATE)
+    sources[1, RATE:] = 0
+    mics = gains @ sources
+    level = mics.square().mean(1, keepdim=True).sqrt()
+    scaled, wrong = gains * level.mT / level, torch.eye(3)
+    # Of the whole, of the first segment, and of the second, where nothing can be known of the source that rests.
+    wrong[:, [0, 2]] = scaled[:, [0, 2]]
+    answers = iter([scaled, scaled, wrong])
+    net.forward = lambda part: next(answers)[None, None]
+    found = net.reduce(mics[None])
+    assert torch.allclose(found.gains[0], gains, atol=1e-5)
+    assert torch.allclose(found.sources[0], sources, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["stages", "hidden", "tiles", "window_size", "segment_seconds", "floor"])
 def test_a_pairwise_net_that_cannot_be_is_refused(name):
     with pytest.raises(ValueError, match=f"{name}: expected a positive number, got 0"):
