@@ -190,7 +190,7 @@ def _at_rate(net: nn.Module, mics: Tensor, sample_rate: int) -> Estimate:
 
 
 def _level_ratio(after: Tensor, before: Tensor, sample_rate: int, samples: int, new_rate: int) -> Tensor:
-    """How far the top octave was attenuated, 0 to 1, or the whole band where the octave is empty.
+    """How far the top octave was attenuated, 0 to 1.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def _level_ratio(after: Tensor, before: Tensor, sample_rate: int, samples: int, 
     energies = []
     for waveforms in (after, before):
         power = stft(waveforms, size, size // 2).abs().square()
-        energies.append(power[:, size // 4 :].sum(1) + 1e-6 * power.sum(1))
+        energies.append(power[:, size // 4 :].sum(1))
     tiny = torch.finfo(after.dtype).tiny
     levels = (energies[0] / energies[1].clamp(min=tiny)).sqrt().clamp(max=1)
     times = torch.arange(samples, device=after.device, dtype=torch.float64) * (sample_rate / new_rate / (size // 2))

@@ -169,12 +169,21 @@ def test_rooms_are_computed_once(tmp_path, monkeypatch):
     assert ((peaks > 0.3) & (peaks < 0.7)).all()
 
 
-def test_parts_have_no_room_in_common(tmp_path):
-    banks = [
-        room_bank(part, RATE, 2, n_sources=2, cache_dir=tmp_path) for part in ("train", "validation", "test")
-    ]
-    all_rooms = torch.cat(banks).flatten(1)
-    assert torch.pdist(all_rooms).min() > 0.1
+def test_parts_have_no_room_in_common(tmp_path, monkeypatch):
+    drawn = []
+    compute = rooms.room_impulse_responses
+    monkeypatch.setattr(
+        rooms,
+        "room_impulse_responses",
+        lambda stage, rate, *, rt60_s: drawn.append((stage, rt60_s)) or compute(stage, rate, rt60_s=rt60_s),
+    )
+    for part in ("train", "validation", "test"):
+        room_bank(part, RATE, 2, n_sources=2, rt60_s=(0.2, 0.3), cache_dir=tmp_path)
+    stages, times = zip(*drawn, strict=True)
+    assert len(set(times)) == 6 == len({stage.room_m for stage in stages})
+    distances = [stage.distances()[0, 0].item() for stage in stages]
+    assert len(set(distances)) == 6 and all(0.4 <= distance <= 0.6 for distance in distances)
+    assert torch.pdist(torch.stack([stage.sources.flatten() for stage in stages])).min() > 0.05
     with pytest.raises(ValueError, match="part: expected train"):
         room_bank("practice", RATE, 1, cache_dir=tmp_path)
 
@@ -391,6 +400,19 @@ def test_a_run_that_had_no_time_for_a_checkpoint_starts_anew(whole, tmp_path):
         (tmp_path / name).write_bytes((whole.path.parent / name).read_bytes())
     quick(tmp_path, resume=True)
     assert curve(tmp_path) == curve(whole.path.parent)
+
+
+def test_when_it_is_validated_changes_no_step(whole, tmp_path):
+    quick(tmp_path, validation_every=4)
+    assert [row["loss"] for row in curve(tmp_path)] == [row["loss"] for row in curve(whole.path.parent)]
+
+
+def test_the_seed_decides_the_initial_weights(tmp_path):
+    def start(name, seed):
+        return quick(tmp_path / name, seed=seed, steps=1, learning_rate=1e-30).net.first[0].weight
+
+    torch.manual_seed(8)
+    assert torch.equal(start("a", 1), start("b", 1)) and not torch.allclose(start("c", 2), start("d", 1))
 
 
 def test_processes_that_make_examples_change_nothing(whole, tmp_path):
