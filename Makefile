@@ -31,7 +31,7 @@ tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "CPython 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) $$($(BIN)/python binder/sync.py --print torch)
-	$(PIP) -e '.[datasets,book,cluster,train,test]'
+	$(PIP) -e '.[datasets,book,cluster,train,triton,test]'
 	$(PIP) --no-deps $$($(BIN)/python binder/sync.py --print no-deps)
 	@touch $@
 
