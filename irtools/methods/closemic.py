@@ -187,9 +187,7 @@ def _check_setting(name, value):
 def _learn(pieces, sample_rate, mode, assignment, n_sources, residual_db, window_size, settings):
     pieces = iter(pieces)
     first = next(pieces)
-    bins = sample_bins(
-        (mics for mics, _ in chain([first], pieces)), window_size=_LINEAR_WINDOW, max_bins=_MAX_BINS
-    )
+    bins = sample_bins((mics for mics, _ in chain([first], pieces)), window_size=_LINEAR_WINDOW, max_bins=_MAX_BINS)
     close_mics = check_assignment(assignment, len(bins), n_sources)
     spread = phase_spread(bins[close_mics])
     details = {"mode": mode, "phase_spread": spread, "channel_levels": None, "settings": None}

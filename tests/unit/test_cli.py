@@ -211,7 +211,9 @@ def test_a_failure_that_is_not_the_input_exits_with_1(stage, monkeypatch):
 
 
 def test_reduce_writes_what_the_library_computes(stage):
-    code, out, _ = stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--chunk-seconds", "0.7")
+    code, out, _ = stage.run(
+        "reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--chunk-seconds", "0.7"
+    )
     assert code == 0 and out.startswith("am: 3 sources, 4.0 s in ") and "-> out" in out
     mics = ir.read_multitrack(stage.root / "mics")
     expected = ir.reduce(mics.waveforms, RATE, method="am", variant="notebook")
@@ -223,7 +225,9 @@ def test_reduce_writes_what_the_library_computes(stage):
 
 
 def test_the_report_tells_what_was_done(stage):
-    stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--set", "max_iter=7", "--set", "tol=0")
+    stage.run(
+        "reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--set", "max_iter=7", "--set", "tol=0"
+    )
     report = json.loads((stage.root / "out/report.json").read_text(), parse_constant=pytest.fail)
     assert report["irtools"] == ir.__version__ and report["input"] == "mics" and report["method"] == "am"
     assert report["options"] == {"variant": "notebook", "max_iter": 7, "tol": 0}
@@ -255,7 +259,12 @@ def test_a_subset_of_sources_is_named_after_its_close_microphones(stage):
 def test_a_mixdown_is_used(stage):
     mixdown = stems().sum(0, keepdim=True)
     ir.write_multitrack(stage.root / "mix", ir.Multitrack(("mixdown",), mixdown, RATE))
-    assert stage.run("reduce", "mics", "out", "--method", "am", "--mixdown", "mix/mixdown.wav", "--set", "variant=notebook")[0] == 0
+    assert (
+        stage.run(
+            "reduce", "mics", "out", "--method", "am", "--mixdown", "mix/mixdown.wav", "--set", "variant=notebook"
+        )[0]
+        == 0
+    )
     mics = ir.read_multitrack(stage.root / "mics").waveforms
     expected = ir.reduce(mics, RATE, method="am", mixture="mixdown", mixdown=mixdown[0], variant="notebook")
     found = ir.read_multitrack(stage.root / "out").waveforms
