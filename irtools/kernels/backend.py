@@ -1,0 +1,127 @@
+"""Which implementation of a kernel a call gets: plain torch, or the fused Triton kernel where it can run."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+
+import torch
+from torch import Tensor
+
+__all__ = ["choose_backend", "launched_with_interpreter", "on_device"]
+
+_BACKENDS = ("auto", "torch", "triton")
+_DTYPES = (torch.float32, torch.complex64)
+_LEAST_CAPABILITY = (8, 0)
+
+
+def choose_backend(backend: str, *tensors: Tensor, supported: str | None = None) -> str:
+    """``"torch"`` or ``"triton"`` for these arguments of a kernel.
+
+    Parameters
+    ----------
+    backend : {"auto", "torch", "triton"}
+        ``"auto"`` takes Triton for CUDA tensors where it can run, and torch otherwise.
+    *tensors : Tensor
+        Every tensor that the kernel would read.
+    supported : str, optional
+        Why the kernel cannot take arguments of these shapes or with these options; None where it can.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        Another name of a backend.
+    RuntimeError
+        ``"triton"`` that cannot run, with the reason: the shapes, another dtype than float32 and complex64, a gradient
+        that is asked for (the kernels have none), no CUDA device, or no Triton.
+
+    Notes
+    -----
+    With ``TRITON_INTERPRET=1`` in the environment an explicit ``"triton"`` runs on the CPU, in Triton's interpreter;
+    the variable is read when the kernels are first imported, so it belongs to a process.
+
+    Examples
+    --------
+    >>> import torch
+    >>> choose_backend("auto", torch.zeros(3))
+    'torch'
+    >>> choose_backend("triton", torch.zeros(3), supported="40 microphones (at most 32)")
+    Traceback (most recent call last):
+      ...
+    RuntimeError: backend: 'triton' cannot run: 40 microphones (at most 32)
+    """
+    if backend not in _BACKENDS:
+        raise ValueError(f"backend: expected one of {', '.join(_BACKENDS)}, got {backend!r}")
+    if backend == "torch" or (backend == "auto" and not all(tensor.is_cuda for tensor in tensors)):
+        return "torch"
+    reason = supported or _hindrance(tensors)
+    if reason is None:
+        return "triton"
+    if backend == "triton":
+        raise RuntimeError(f"backend: 'triton' cannot run: {reason}")
+    return "torch"
+
+
+def launched_with_interpreter() -> bool:
+    """Whether this process runs Triton kernels in the interpreter, on the CPU.
+
+    Examples
+    --------
+    >>> launched_with_interpreter()
+    False
+    """
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def on_device(tensor: Tensor):
+    """Context in which kernels are launched on the device of ``tensor``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with on_device(torch.zeros(1)):
+    ...     pass
+    """
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()
+
+
+def _hindrance(tensors):
+    """Why Triton cannot take these tensors here; None where it can."""
+    for tensor in tensors:
+        if tensor.dtype not in _DTYPES:
+            return f"dtype {str(tensor.dtype).removeprefix('torch.')} (the kernel takes float32 and complex64)"
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return "a gradient is asked for (the kernel has none)"
+    devices = sorted({str(tensor.device) for tensor in tensors})
+    if len(devices) > 1:
+        return f"tensors on several devices: {', '.join(devices)}"
+    missing = _missing_triton()
+    if missing or launched_with_interpreter():
+        return missing
+    if not tensors[0].is_cuda:
+        return f"tensors on {devices[0]} (the kernel runs on a CUDA device, or with TRITON_INTERPRET=1)"
+    return _too_old(tensors[0].device)
+
+
+@functools.cache
+def _missing_triton():
+    try:
+        importlib.import_module("triton")
+    except ImportError as error:
+        return f"triton cannot be imported ({error})"
+    return None
+
+
+@functools.cache
+def _too_old(device):
+    """A device of a compute capability that Triton does not compile for."""
+    if torch.version.hip or torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY:
+        return None
+    found = ".".join(map(str, torch.cuda.get_device_capability(device)))
+    return f"compute capability {found} of {device} (Triton takes {'.'.join(map(str, _LEAST_CAPABILITY))} and later)"
