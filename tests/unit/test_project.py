@@ -316,6 +316,7 @@ HEAVY = (
     "museval",
     "stempeg",
     "pretty_midi",
+    "lightning",
     "scipy.signal",
     "triton",
 )
@@ -333,6 +334,8 @@ HEAVY = (
         ("irtools.multitrack.mixing", HEAVY),
         ("irtools.multitrack.room", HEAVY),
         ("irtools.multitrack.band", HEAVY),
+        ("irtools.methods.neural", HEAVY),
+        ("irtools.training.run", HEAVY),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(module, forbidden):
