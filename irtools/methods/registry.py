@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from irtools.methods import alternating, closemic, fastmira, ica, kamir, mira
+from irtools.methods import alternating, closemic, fastmira, ica, kamir, mira, neural
 from irtools.methods.reduction import Reduction, check_mics
 
 METHODS = {
@@ -18,6 +18,10 @@ METHODS = {
     "fastmira": fastmira.fastmira,
     "ica": ica.independent_components,
     "closemic": closemic.close_mic_demixing,
+    "cae": neural.autoencoder,
+    "tunet": neural.truncated_unet,
+    "dfunet": neural.dilated_unet,
+    "dfunet-gat": neural.graph_unet,
 }
 
 # Methods that learn from a recording in pieces and then separate it piece by piece.
@@ -28,6 +32,10 @@ LEARNERS = {
     "fastmira": fastmira.learn,
     "ica": ica.learn,
     "closemic": closemic.learn,
+    "cae": neural.learn_autoencoder,
+    "tunet": neural.learn_truncated_unet,
+    "dfunet": neural.learn_dilated_unet,
+    "dfunet-gat": neural.learn_graph_unet,
 }
 
 
