@@ -11,7 +11,7 @@ def median_filter(values: Tensor, footprint: Tensor) -> Tensor:
     rows, columns = footprint.shape
     above, left = rows // 2, columns // 2
     edges = (left, columns - 1 - left, above, rows - 1 - above)
-    wide = pad(values[None], edges, mode="replicate")[0]
     freqs, frames = values.shape[-2:]
+    wide = pad(values.reshape(values.shape[:-2].numel(), freqs, frames), edges, mode="replicate")
     taps = [wide[..., i : i + freqs, j : j + frames] for i, j in footprint.nonzero().tolist()]
-    return torch.stack(taps).kthvalue(len(taps) // 2 + 1, dim=0).values
+    return torch.stack(taps).kthvalue(len(taps) // 2 + 1, dim=0).values.view(values.shape)

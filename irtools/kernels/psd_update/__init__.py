@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from irtools.kernels.psd_update import _reference
+from irtools.kernels.backend import choose_backend
+from irtools.kernels.psd_update import _blocks, _reference
 
 __all__ = ["gain_sums", "psd_step", "psd_update", "wiener_update"]
+
+_MOST_ROWS = 32
+_BETAS = (0, 1, 2)
+_ALPHAS = (0.5, 1, 1.5, 2)
 
 
 def psd_update(
@@ -18,6 +24,7 @@ def psd_update(
     noise: float = 0.0,
     sparsity: float = 0.0,
     floor: float = 0.0,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One multiplicative step of P for the β-divergence, and the sums of the step of Λ that follows it.
 
@@ -37,6 +44,9 @@ def psd_update(
         ρ of the penalty ρ Σ_ft GM_n(P) / AM_n(P), the ratio of the geometric to the arithmetic mean over the sources.
     floor : float
         Lower bound of the new P.
+    backend : {"auto", "torch", "triton"}
+        The fused kernel takes float32, at most 32 microphones and 32 sources, and β of 0, 1 or 2; see
+        :func:`irtools.kernels.backend.choose_backend`.
 
     Returns
     -------
@@ -50,6 +60,8 @@ def psd_update(
     ------
     ValueError
         Shapes that do not fit together.
+    RuntimeError
+        ``backend="triton"`` that cannot run.
 
     Notes
     -----
@@ -61,6 +73,11 @@ def psd_update(
 
     Without the penalty neither step raises the divergence for 0 <= β <= 2 [1]_. V̂ is recomputed between the two, so
     the sums cannot share the products of the step of P; what they share is one pass over V and P.
+
+    The fused kernel reads V and P once and writes the new P once; every program sums over its own frames, and the sums
+    of the programs are added in a fixed order, so that two runs agree in every bit. On a processor 131072 values of V
+    or P are worked on at a time: beyond the results, the extra memory is at most eight such blocks, 4 MiB in single
+    precision (of a single frequency, if that is longer).
 
     References
     ----------
@@ -75,8 +92,8 @@ def psd_update(
     (tensor([[[3., 3.]]]), tensor([[[1.]]]), tensor([[[1.]]]))
     """
     _check(power, psd, gains)
-    psd = _reference.psd_step(power, psd, gains, beta, noise, sparsity, floor)
-    return psd, *_reference.gain_sums(power, psd, gains, beta, noise)
+    run = _chosen(backend, _unsupported(power, psd, beta, _BETAS), power, psd, gains)
+    return run.psd_update(power, psd, gains, beta, noise, sparsity, floor)
 
 
 def psd_step(
@@ -88,12 +105,13 @@ def psd_step(
     noise: float = 0.0,
     sparsity: float = 0.0,
     floor: float = 0.0,
+    backend: str = "auto",
 ) -> Tensor:
     """The step of P of :func:`psd_update` without the sums, for gains that stay.
 
     Parameters
     ----------
-    power, psd, gains, beta, noise, sparsity, floor
+    power, psd, gains, beta, noise, sparsity, floor, backend
         As in :func:`psd_update`.
 
     Returns
@@ -108,7 +126,8 @@ def psd_step(
     tensor([[[3., 3.]]])
     """
     _check(power, psd, gains)
-    return _reference.psd_step(power, psd, gains, beta, noise, sparsity, floor)
+    run = _chosen(backend, _unsupported(power, psd, beta, _BETAS), power, psd, gains)
+    return run.psd_step(power, psd, gains, beta, noise, sparsity, floor)
 
 
 def wiener_update(
@@ -120,6 +139,7 @@ def wiener_update(
     alpha: float = 2.0,
     noise: float = 0.0,
     floor: float = 0.0,
+    backend: str = "auto",
 ) -> Tensor:
     """P of the Wiener estimates at the close microphones: the step of P of KAMIR.
 
@@ -131,6 +151,8 @@ def wiener_update(
         1 where the microphone is a close one of the source; at least one in every column.
     alpha : float
         Exponent with which ``power`` was made, |x|^α.
+    backend : {"auto", "torch", "triton"}
+        As in :func:`psd_update`; the fused kernel takes α of 0.5, 1, 1.5 or 2.
 
     Returns
     -------
@@ -156,17 +178,18 @@ def wiener_update(
     tensor([2.6667, 0.6667])
     """
     _check(power, psd, gains)
-    return _reference.wiener_update(power, psd, gains, close, alpha, noise, floor)
+    run = _chosen(backend, _unsupported(power, psd, alpha, _ALPHAS), power, psd, gains, close)
+    return run.wiener_update(power, psd, gains, close, alpha, noise, floor)
 
 
 def gain_sums(
-    power: Tensor, psd: Tensor, gains: Tensor, *, beta: float = 0.0, noise: float = 0.0
+    power: Tensor, psd: Tensor, gains: Tensor, *, beta: float = 0.0, noise: float = 0.0, backend: str = "auto"
 ) -> tuple[Tensor, Tensor]:
     """Numerator and denominator of the step of Λ with the P that is given.
 
     Parameters
     ----------
-    power, psd, gains, beta, noise
+    power, psd, gains, beta, noise, backend
         As in :func:`psd_update`.
 
     Returns
@@ -180,7 +203,8 @@ def gain_sums(
     (tensor([[[72.]]]), tensor([[[36.]]]))
     """
     _check(power, psd, gains)
-    return _reference.gain_sums(power, psd, gains, beta, noise)
+    run = _chosen(backend, _unsupported(power, psd, beta, _BETAS), power, psd, gains)
+    return run.gain_sums(power, psd, gains, beta, noise)
 
 
 def _check(power, psd, gains):
@@ -192,3 +216,23 @@ def _check(power, psd, gains):
             f"gains: expected shape ({freqs}, {mics}, {psd.shape[1]}) or (1, {mics}, {psd.shape[1]}), "
             f"got {tuple(gains.shape)}"
         )
+
+
+def _unsupported(power, psd, exponent, exponents):
+    """Why the fused kernel cannot take these; None where it can."""
+    mics, sources = power.shape[1], psd.shape[1]
+    if max(mics, sources) > _MOST_ROWS:
+        return f"{mics} microphones and {sources} sources (at most {_MOST_ROWS} of each)"
+    if exponent not in exponents:
+        return f"exponent {exponent:g} (one of {', '.join(map(str, exponents))})"
+    return None if power.numel() and psd.numel() else "no bins"
+
+
+def _chosen(backend, unsupported, *tensors):
+    """The module with the implementations for these tensors."""
+    if choose_backend(backend, *tensors, supported=unsupported) == "triton":
+        from irtools.kernels.psd_update import _triton
+
+        return _triton
+    differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return _reference if differentiated or tensors[0].device.type != "cpu" else _blocks

@@ -6,6 +6,13 @@ import torch
 from torch import Tensor
 
 
+def psd_update(
+    power: Tensor, psd: Tensor, gains: Tensor, beta: float, noise: float, sparsity: float, floor: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    psd = psd_step(power, psd, gains, beta, noise, sparsity, floor)
+    return psd, *gain_sums(power, psd, gains, beta, noise)
+
+
 def psd_step(
     power: Tensor, psd: Tensor, gains: Tensor, beta: float, noise: float, sparsity: float, floor: float
 ) -> Tensor:
