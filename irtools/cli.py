@@ -15,6 +15,7 @@ from irtools import terminal
 from irtools._version import __version__
 from irtools.arguments import parse_interference, parse_settings, reserved_names
 from irtools.bench_command import bench
+from irtools.listen_command import listen_test
 from irtools.train_command import train
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 simulate = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(simulate, name="simulate")
+app.add_typer(listen_test, name="listen-test")
 
 
 def _folder(metavar: str, help: str):
