@@ -207,7 +207,7 @@ def _of_block(gains, block):
 
 
 def _filtered(psd, kernel):
-    return psd if kernel is None else median_filter(psd.transpose(0, 1), kernel.to(psd.device)).transpose(0, 1)
+    return psd if kernel is None else median_filter(psd.transpose(0, 1), kernel).transpose(0, 1)
 
 
 def _thinned(psd, settings):

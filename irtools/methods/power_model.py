@@ -16,6 +16,7 @@ from irtools.checks import check_assignment
 NOISE = 1e-10
 FLOOR = 1e-16
 _VALUES_AT_ONCE = 1 << 17
+_VALUES_AT_ONCE_ON_A_GPU = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -254,14 +255,15 @@ def _mic_lists(close_mics, n_mics):
 
 
 def frequency_blocks(like: Tensor) -> list[slice]:
-    """Ranges of the first axis of V (freqs, mics, frames) that a processor's cache holds.
+    """Ranges of the first axis of V (freqs, mics, frames) that a processor's cache holds, or many at a time on a GPU.
 
     Examples
     --------
     >>> [(block.start, block.stop) for block in frequency_blocks(torch.empty(130, 4, 512))]
     [(0, 64), (64, 128), (128, 130)]
     """
-    size = max(1, _VALUES_AT_ONCE // max(1, like[0].numel()))
+    values = _VALUES_AT_ONCE if like.device.type == "cpu" else _VALUES_AT_ONCE_ON_A_GPU
+    size = max(1, values // max(1, like[0].numel()))
     return [slice(start, min(start + size, len(like))) for start in range(0, len(like), size)]
 
 

@@ -52,22 +52,23 @@ def _bins(out_ptr, values_ptr, taps_ptr, bins, freqs, frames, of_plane, of_freq,
     inside = here < bins
     t, row = here % frames, here // frames
     f, plane = row % freqs, row // freqs
+    # Taps are the last axis: Triton then gives a bin to a thread, and the counts need no exchange between threads.
     tap = tl.arange(0, PADDED)
     down = tl.load(taps_ptr + tap, mask=tap < N_TAPS, other=0)
     along = tl.load(taps_ptr + N_TAPS + tap, mask=tap < N_TAPS, other=0)
-    i = tl.minimum(tl.maximum(f[None, :] + down[:, None], 0), freqs - 1)
-    j = tl.minimum(tl.maximum(t[None, :] + along[:, None], 0), frames - 1)
-    taken = (tap < N_TAPS)[:, None] & inside[None, :]
-    at = values_ptr + plane[None, :] * of_plane + i * of_freq + j * of_frame
+    i = tl.minimum(tl.maximum(f[:, None] + down[None, :], 0), freqs - 1)
+    j = tl.minimum(tl.maximum(t[:, None] + along[None, :], 0), frames - 1)
+    taken = inside[:, None] & (tap < N_TAPS)[None, :]
+    at = values_ptr + plane[:, None] * of_plane + i * of_freq + j * of_frame
     bits = tl.load(at, mask=taken, other=0.0).to(tl.int32, bitcast=True)
     # Integers in the order of the numbers; those beyond the taps are above all others.
     keys = tl.where(taken, bits ^ ((bits >> 31) & 0x7FFFFFFF), 0x7FFFFFFF)
     # The median is the largest number that at most half of the taps are below, found from its highest bit downwards.
-    negative = tl.sum((keys < 0).to(tl.int32), 0) > N_TAPS // 2
+    negative = tl.sum((keys < 0).to(tl.int32), 1) > N_TAPS // 2
     found = tl.where(negative, -(2**31), 0)
     for bit in range(31):
         trial = found | (1 << (30 - bit))
-        below = tl.sum((keys < trial[None, :]).to(tl.int32), 0)
+        below = tl.sum((keys < trial[:, None]).to(tl.int32), 1)
         found = tl.where(below <= N_TAPS // 2, trial, found)
     bits = found ^ ((found >> 31) & 0x7FFFFFFF)
     tl.store(out_ptr + here, bits.to(tl.float32, bitcast=True), mask=inside)
