@@ -187,11 +187,12 @@ def reduce(
     """Reduce the bleed of a recording of any length: OUT_DIR/<mic>.wav (float32) and OUT_DIR/report.json."""
     from irtools.methods.streaming import reduce_files
     from irtools.multitrack.files import MultitrackReader, check_output_folder, write_json
+    from irtools.multitrack.foreign import check_replaceable
 
     with ExitStack() as stack:
         reader = stack.enter_context(MultitrackReader(mics_dir, channels=channels, lengths=lengths))
         check_output_folder(out_dir, mics_dir)
-        _check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs", overwrite)
+        check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs", overwrite)
         options = parse_settings(settings or [], reserved_names(reduce_files))
         if mixdown is not None:
             options = {"mixture": "mixdown"} | options
@@ -267,13 +268,14 @@ def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, over
 def _write_scene(scene, out_dir: Path, seed: int, source: Path | str, overwrite: bool) -> None:
     """Write what a simulation made of ``source``, a folder of stems or the name of a song."""
     from irtools.multitrack.files import Multitrack, check_output_folder, write_json, write_multitrack
+    from irtools.multitrack.foreign import check_alone, check_replaceable
 
     parts = {out_dir / "mics": scene.mics, out_dir / "references": scene.references}
     for folder in parts:
         if isinstance(source, Path):
             check_output_folder(folder, source)
-        _check_alone(folder, scene.names)
-        _check_replaceable(folder, scene.names, out_dir / "truth.json", "names", overwrite)
+        check_alone(folder, scene.names)
+        check_replaceable(folder, scene.names, out_dir / "truth.json", "names", overwrite)
     for folder, waveforms in parts.items():
         write_multitrack(folder, Multitrack(scene.names, waveforms, scene.sample_rate))
     truth = {
@@ -288,30 +290,6 @@ def _write_scene(scene, out_dir: Path, seed: int, source: Path | str, overwrite:
     }
     write_json(out_dir / "truth.json", truth)
     print(f"{len(scene.names)} microphones, {scene.samples / scene.sample_rate:.1f} s -> {out_dir}")
-
-
-def _check_alone(folder: Path, names) -> None:
-    """Refuse a folder that holds other audio: it would be read as more microphones of this recording."""
-    from irtools.multitrack.listing import SUFFIXES
-
-    ours = {f"{name}.wav" for name in names}
-    for path in sorted(folder.glob("[!.]*")):
-        if path.suffix.lower() in SUFFIXES and path.name not in ours:
-            raise ValueError(f"{path}: belongs to another recording; expected a folder without it")
-
-
-def _check_replaceable(folder: Path, names, report: Path, key: str, overwrite: bool) -> None:
-    """Refuse to replace files that no earlier run wrote: its report lists the names of its own under ``key``."""
-    if overwrite:
-        return
-    try:
-        told = json.loads(report.read_text(encoding="utf-8"))
-        ours = {report, *(folder / f"{name}.wav" for name in told[key])} if "irtools" in told else set()
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = set()
-    for target in (report, *(folder / f"{name}.wav" for name in names)):
-        if target.exists() and target not in ours:
-            raise ValueError(f"{target}: exists; expected a new or empty folder, or --overwrite")
 
 
 def _matching(folder: Path, references, references_dir: Path):
