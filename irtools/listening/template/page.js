@@ -78,21 +78,28 @@ async function buffersOf(heard) {
   if (buffers?.heard === heard) return buffers;
   const trial = test.trials[order.trials[heard]];
   const clips = Promise.all(order.conditions[heard].map(one => decoded(trial.clips[one])));
-  const names = Object.keys(trial.open), open = Promise.all(names.map(name => decoded(trial.clips[trial.open[name]] ?? trial.open[name])));
-  const opened = await open;
+  const names = Object.keys(trial.open);
+  const opened = await Promise.all(names.map(name => decoded(trial.clips[trial.open[name]] ?? trial.open[name])));
   buffers = {heard, clips: await clips, open: Object.fromEntries(names.map((name, i) => [name, opened[i]]))};
   return buffers;
 }
 
+function count() {
+  if (!playing) return;
+  const now = audio.currentTime;
+  if (playing.mark) playing.mark.heard += now - playing.counted;
+  playing.counted = now;
+  save();
+}
+
 function stop() {
   if (!playing) return 0;
-  const {source, gain, button, mark, began, offset} = playing, now = audio.currentTime;
+  count();
+  const {source, gain, button, began, offset} = playing, now = audio.currentTime;
   gain.gain.setTargetAtTime(0, now, 0.003);
   source.stop(now + 0.03);
   button.setAttribute("aria-pressed", "false");
-  if (mark) mark.heard += now - began;
   playing = null;
-  save();
   return (offset + now - began) % source.buffer.duration;
 }
 
@@ -112,7 +119,8 @@ async function toggle(button, mark, bufferOf) {
     gain.gain.setTargetAtTime(1, audio.currentTime, 0.003);
     source.connect(gain).connect(audio.destination);
     source.start(0, offset);
-    playing = {source, gain, button, mark, began: audio.currentTime, offset};
+    const began = audio.currentTime;
+    playing = {source, gain, button, mark, began, counted: began, offset};
     button.setAttribute("aria-pressed", "true");
   } catch (error) {
     say(`The clip cannot be played: ${error.message}`);
@@ -264,5 +272,7 @@ byId("another").onclick = () => { state.listener = null; show(); byId("listener"
 byId("compare").addEventListener("keydown", keyed);
 // Some browsers press a button when Space is let go.
 byId("compare").addEventListener("keyup", event => { if (event.key === " ") event.preventDefault(); });
-window.addEventListener("pagehide", stop);
+setInterval(count, 1000);
+// Phones tell the first alone; a window's name is kept only if it is set by the second.
+for (const leaving of ["pagehide", "beforeunload"]) window.addEventListener(leaving, stop);
 show();
