@@ -35,7 +35,7 @@ function orderOf(listener) {
     const [symbols, rows, columns] = [shuffled(n, random), shuffled(n, random), shuffled(n, random)];
     for (const row of rows) conditions.push(columns.map(column => symbols[(row + column) % n]));
   }
-  return {trials, conditions};
+  return {trials, conditions: conditions.slice(0, trials.length)};
 }
 
 // What was entered outlives a reload: in localStorage, or in the window's name where a browser refuses that.
@@ -200,6 +200,7 @@ function rate(position, scale, value) {
   current().marks[position][scale] = value;
   buttonsOf(position, scale).forEach((button, index) => button.setAttribute("aria-pressed", String(index + 1 === value)));
   say("");
+  count();
   save();
   focusOn(position, scale);
 }
