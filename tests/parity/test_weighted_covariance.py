@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.kernels.weighted_covariance import outer_products, weighted_covariance
+from irtools.kernels.weighted_covariance import _blocks, outer_products, weighted_covariance
 
 DTYPES = {torch.float32: 2e-5, torch.float64: 1e-12, torch.complex64: 2e-5, torch.complex128: 1e-12}
 
@@ -19,6 +19,7 @@ def by_definition(x, weights):
     return torch.einsum("...nt,...it,...jt->...nij", weights.to(wide), wide, wide.conj()) / x.shape[-1]
 
 
+@settings(deadline=None)
 @given(
     dtype=st.sampled_from(list(DTYPES)),
     batch=st.sampled_from([(), (1,), (5,), (2, 3)]),
@@ -42,7 +43,27 @@ def test_products_made_once_give_the_same(dtype):
     x, weights = draw((3, 4, 50), dtype), draw((3, 2, 50), torch.float64, 1).abs()
     products = outer_products(x)
     assert products.shape == (3, 16 if x.is_complex() else 10, 50) and not products.is_complex()
-    assert torch.equal(weighted_covariance(x, weights, products=products), weighted_covariance(x, weights))
+    assert torch.allclose(
+        weighted_covariance(x, weights, products=products), weighted_covariance(x, weights), rtol=1e-12, atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("shape", [(3, 2, 5), (7, 4, 60), (1, 5, 3000), (2, 3, 2, 1100)], ids=str)
+def test_blocks_of_frequencies_and_of_frames_give_the_same(dtype, shape, monkeypatch):
+    monkeypatch.setattr(_blocks, "_PRODUCTS_AT_ONCE", {"cpu": 1 << 11})
+    x, weights = draw(shape, dtype), draw((*shape[:-2], 3, shape[-1]), torch.float64, 1).abs()
+    assert torch.allclose(weighted_covariance(x, weights), by_definition(x, weights), rtol=1e-12, atol=1e-14)
+
+
+def test_a_batch_of_weights_under_one_recording():
+    x, weights = draw((4, 60), torch.complex128), draw((5, 2, 60), torch.float64, 1).abs()
+    assert torch.allclose(weighted_covariance(x, weights), by_definition(x[None], weights))
+
+
+def test_gradients_go_through():
+    x, weights = draw((2, 3, 5), torch.complex128), draw((2, 2, 5), torch.float64, 1).abs()
+    assert torch.autograd.gradcheck(weighted_covariance, (x.requires_grad_(), weights.requires_grad_()))
 
 
 def test_the_order_of_microphones_and_sources_carries_over():

@@ -15,7 +15,11 @@ def outer_products(x: Tensor) -> Tensor:
 
 
 def weighted_covariance(products: Tensor, weights: Tensor, n_mics: int, is_complex: bool) -> Tensor:
-    sums = (products @ weights.mT).mT / weights.shape[-1]
+    return from_rows((products @ weights.mT).mT / weights.shape[-1], n_mics, is_complex)
+
+
+def from_rows(sums: Tensor, n_mics: int, is_complex: bool) -> Tensor:
+    """The Hermitian matrices of which each last axis of ``sums`` holds the free entries."""
     i, j = torch.triu_indices(n_mics, n_mics, 1, device=sums.device)
     off = sums[..., n_mics : n_mics + len(i)]
     if is_complex:

@@ -1,0 +1,139 @@
+"""The fused second moments against the float64 product; without a GPU, in Triton's interpreter."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from irtools.kernels.second_moments import second_moments
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
+on_triton = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU: runs in the interpreter, below")
+
+# Rows of one or two tensors, and samples: one, primes, a whole block and one more or less, several programs, tiles.
+SHAPES = [
+    ((1,), 1),
+    ((3,), 127),
+    ((2, 3), 128),
+    ((4, 1), 129),
+    ((1,), 4097),
+    ((2,), 12345),
+    ((8, 1), 1031),
+    ((11,), 257),
+    ((12,), 200),
+    ((16, 1), 131),
+    ((32, 1), 127),
+]
+
+
+def draw(rows, samples, dtype=torch.float32, batch=(), scale=1.0, seed=0):
+    """Rows as views with steps into memory that holds NaN everywhere else."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for n in rows:
+        room = torch.full((*batch, 2 * n + 1, 3 * samples + 2), torch.nan, dtype=dtype, device=DEVICE)
+        view = room[..., 1::2, 1 : 3 * samples : 3]
+        view.copy_(scale * torch.randn(*batch, n, samples, dtype=dtype, generator=generator))
+        parts.append(view)
+    return parts
+
+
+def product(parts):
+    wide = torch.cat(parts, -2)
+    wide = wide.to(torch.complex128 if wide.is_complex() else torch.float64)
+    return wide @ wide.mH
+
+
+def assert_double(found, parts):
+    """Every entry to 1e-13 of the levels of its two rows, ten times finer than the contract of the reference."""
+    expected = product(parts)
+    assert found.dtype == expected.dtype and found.shape == expected.shape
+    level = torch.diagonal(expected, dim1=-2, dim2=-1).real.sqrt()
+    assert ((found - expected).abs() <= 1e-13 * level[..., :, None] * level[..., None, :]).all()
+
+
+@pytest.fixture
+def nan_in_new_memory(monkeypatch):
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *sides, **kind: empty(*sides, **kind).fill_(torch.nan))
+
+
+@on_triton
+@pytest.mark.parametrize(("rows", "samples"), SHAPES, ids=str)
+def test_equals_the_float64_product(rows, samples, nan_in_new_memory):
+    parts = draw(rows, samples)
+    assert_double(second_moments(*parts, backend="triton"), parts)
+
+
+@on_triton
+@pytest.mark.parametrize(("rows", "samples"), [((1,), 1), ((2, 1), 131), ((5,), 300), ((9, 1), 127)], ids=str)
+def test_complex_rows(rows, samples, nan_in_new_memory):
+    parts = draw(rows, samples, torch.complex64)
+    found = second_moments(*parts, backend="triton")
+    assert_double(found, parts)
+    assert torch.equal(found, found.mH)
+    assert_double(second_moments(*(part.conj() for part in parts), backend="triton"), [part.conj() for part in parts])
+
+
+@on_triton
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_extreme_scales(scale, dtype, nan_in_new_memory):
+    parts = draw((3, 1), 150, dtype, scale=scale)
+    assert_double(second_moments(*parts, backend="triton"), parts)
+
+
+@on_triton
+def test_a_batch_and_one_row_for_all_of_it(nan_in_new_memory):
+    mics, mixture = draw((3,), 61, batch=(2, 2)) + draw((1,), 61, seed=1)
+    expected = [mics, mixture.expand(2, 2, 1, 61)]
+    assert_double(second_moments(mics, mixture, backend="triton"), expected)
+
+
+@on_triton
+def test_sums_are_in_double_precision():
+    z = torch.full((1, 1 << 16), 0.1, device=DEVICE)
+    exact = (1 << 16) * float(z[0, 0]) ** 2
+    assert abs(second_moments(z, backend="triton").item() / exact - 1) < 1e-12
+
+
+@on_triton
+def test_two_runs_agree_in_every_bit():
+    parts = draw((2, 1), 9001)
+    runs = [second_moments(*parts, backend="triton") for _ in range(2)]
+    assert torch.equal(*runs) and torch.equal(runs[0], runs[0].mH)
+
+
+@on_triton
+def test_what_is_not_a_number_stays_in_its_row():
+    (z,) = draw((3,), 40)
+    z[1, 7] = torch.nan
+    assert second_moments(z, backend="triton").isnan().nonzero().tolist() == [[0, 1], [1, 0], [1, 1], [1, 2], [2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([torch.zeros(34, 2)], "34 rows"),
+        ([torch.zeros(1, 2)] * 3, "3 tensors of rows"),
+        ([torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.cfloat)], "real and complex rows together"),
+        ([torch.zeros(1, 0)], "nothing to add up"),
+        ([torch.zeros(1, 2, dtype=torch.float64)], "dtype float64"),
+        ([torch.zeros(1, 2, requires_grad=True)], "a gradient is asked for"),
+    ],
+)
+def test_what_the_kernel_does_not_take_is_refused_or_left_to_torch(rows, reason):
+    with pytest.raises(RuntimeError, match=rf"backend: 'triton' cannot run: .*{reason}"):
+        second_moments(*rows, backend="triton")
+    assert torch.equal(second_moments(*rows), second_moments(*rows, backend="torch"))
+
+
+@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests above run here")
+def test_everything_above_in_the_interpreter():
+    pytest.importorskip("triton")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,150 @@
+"""The fused weighted covariances against their definition in double precision; without a GPU, in the interpreter."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from irtools.kernels.weighted_covariance import _reference, outer_products, weighted_covariance
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
+on_triton = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU: runs in the interpreter, below")
+DTYPES = [torch.float32, torch.complex64]
+ATOL = 1e-6
+
+# Frequencies, microphones, sources, frames: ones, odd and even numbers of pairs, a block of frames and one more or
+# less, several programs for the frames, several groups of microphones, of pairs and of sources, the most.
+SHAPES = [
+    (1, 1, 1, 1),
+    (3, 2, 1, 127),
+    (2, 3, 5, 128),
+    (2, 4, 4, 129),
+    (1, 1, 2, 1300),
+    (1, 2, 2, 1100),
+    (2, 5, 2, 63),
+    (1, 8, 8, 65),
+    (1, 9, 9, 31),
+    (1, 17, 2, 33),
+    (1, 32, 2, 31),
+    (1, 3, 32, 40),
+]
+
+
+def shown(shape):
+    return "{}f-{}k-{}n-{}t".format(*shape)
+
+
+def inside_nan(values):
+    """The values as a view with steps into memory that holds NaN everywhere else."""
+    room = torch.full([2 * side + 3 for side in values.shape], torch.nan, dtype=values.dtype, device=DEVICE)
+    view = room[tuple(slice(1, 2 * side, 2) for side in values.shape)]
+    view.copy_(values)
+    return view
+
+
+def draw(shape, dtype, scale=1.0, batch=None):
+    freqs, mics, sources, frames = shape
+    batch = (freqs,) if batch is None else batch
+    generator = torch.Generator().manual_seed(0)
+    x = scale * torch.randn(*batch, mics, frames, dtype=dtype, generator=generator)
+    return inside_nan(x), inside_nan(torch.rand(*batch, sources, frames, generator=generator) ** 4 / scale)
+
+
+def by_torch(x, weights):
+    return _reference.weighted_covariance(outer_products(x), weights, x.shape[-2], x.is_complex())
+
+
+def assert_close_to_double(found, x, weights):
+    """At most twice the error of plain single precision and a few roundings, relative to the levels of the mics."""
+    wide = x.to(torch.complex128 if x.is_complex() else torch.float64)
+    truth = torch.einsum("...nt,...it,...jt->...nij", weights.to(wide), wide, wide.conj()) / x.shape[-1]
+    level = torch.diagonal(truth, dim1=-2, dim2=-1).real.sqrt()
+    level = level[..., :, None] * level[..., None, :]
+    assert found.dtype == x.dtype and found.shape == truth.shape
+    assert torch.equal(found, found.mH)
+    error, allowed = (((ours - truth).abs() / level).max() for ours in (found, by_torch(x, weights)))
+    assert error <= 2 * allowed + ATOL
+
+
+@pytest.fixture
+def nan_in_new_memory(monkeypatch):
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *sides, **kind: empty(*sides, **kind).fill_(torch.nan))
+
+
+@on_triton
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=shown)
+def test_it_is_the_mean_of_weighted_outer_products(shape, dtype, nan_in_new_memory):
+    x, weights = draw(shape, dtype)
+    assert_close_to_double(weighted_covariance(x, weights, backend="triton"), x, weights)
+
+
+@on_triton
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_extreme_scales(scale, dtype, nan_in_new_memory):
+    x, weights = draw((2, 3, 3, 70), dtype, scale)
+    assert_close_to_double(weighted_covariance(x, weights, backend="triton"), x, weights)
+
+
+@on_triton
+@pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
+def test_batches(batch, nan_in_new_memory):
+    x, weights = draw((1, 2, 3, 40), torch.complex64, batch=batch)
+    assert_close_to_double(weighted_covariance(x, weights, backend="triton"), x, weights)
+
+
+@on_triton
+def test_a_recording_that_is_a_conjugate_and_products_that_are_there_already():
+    x, weights = draw((1, 3, 2, 40), torch.complex64)
+    found = weighted_covariance(x, weights, products=outer_products(x), backend="triton")
+    assert torch.equal(found, weighted_covariance(x, weights, backend="triton"))
+    assert torch.equal(weighted_covariance(x.conj(), weights, backend="triton"), found.conj())
+
+
+@on_triton
+@pytest.mark.parametrize("shape", [(1, 2, 2, 3000), (2, 8, 3, 100)], ids=shown)
+def test_two_runs_agree_in_every_bit(shape):
+    x, weights = draw(shape, torch.complex64)
+    assert torch.equal(*(weighted_covariance(x, weights, backend="triton") for _ in range(2)))
+
+
+@on_triton
+def test_what_is_not_a_number_stays_with_its_microphone_and_source():
+    x, weights = draw((1, 3, 2, 40), torch.complex64)
+    weights[0, 1, 5] = torch.nan
+    x[0, 2, 3] = torch.nan
+    bad = weighted_covariance(x, weights, backend="triton")[0].isnan()
+    assert bad[1].all() and bad[0].nonzero().tolist() == [[0, 2], [1, 2], [2, 0], [2, 1], [2, 2]]
+
+
+ZEROS = torch.zeros(2, 4)
+
+
+@pytest.mark.parametrize(
+    ("x", "weights", "products", "reason"),
+    [
+        (torch.zeros(33, 4), ZEROS, None, "33 microphones and 2 sources"),
+        (ZEROS, torch.zeros(40, 4), None, "2 microphones and 40 sources"),
+        (ZEROS, ZEROS, torch.zeros(3, 4), "the products of a real x are given"),
+        (ZEROS[:, :0], ZEROS[:, :0], None, "nothing to add up"),
+        (ZEROS.double(), ZEROS.double(), None, "dtype float64"),
+        (ZEROS.clone().requires_grad_(), ZEROS, None, "a gradient is asked for"),
+    ],
+)
+def test_what_the_kernel_does_not_take_is_refused_or_left_to_torch(x, weights, products, reason):
+    with pytest.raises(RuntimeError, match=rf"backend: 'triton' cannot run: .*{reason}"):
+        weighted_covariance(x, weights, products=products, backend="triton")
+    assert weighted_covariance(x, weights, products=products).shape == (len(weights), len(x), len(x))
+
+
+@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests above run here")
+def test_everything_above_in_the_interpreter():
+    pytest.importorskip("triton")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
