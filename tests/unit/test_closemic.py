@@ -84,7 +84,7 @@ def test_noise_leaves_nearly_what_the_exact_inverse_leaves(noise_db):
     mics = GAINS @ sources + 10 ** (noise_db / 20) * sources.std() * noise
     ceiling = scores(torch.linalg.inv(GAINS) @ mics, sources)
     found = scores(close_mic_demixing(mics, RATE, mode="linear").sources, sources)
-    assert (torch.as_tensor(found) > torch.as_tensor(ceiling) - 2).all()
+    assert (torch.as_tensor(found) > torch.as_tensor(ceiling) - 3).all()
     assert (torch.as_tensor(found) <= torch.as_tensor(ceiling) + 2).all()
 
 
