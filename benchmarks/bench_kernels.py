@@ -1,0 +1,206 @@
+"""A kernel against the plain way to write it, eager and compiled: time, memory traffic, peak memory.
+
+    python benchmarks/bench_kernels.py OP [--device auto|cpu|cuda] [--rounds 20] [--no-gate]
+
+Parity first: nothing is timed unless the parity tests of the kernel pass, and nothing is reported of a size at which
+the answers differ. Providers: ``eager`` (plain torch), ``compile`` (torch.compile of it) and ``ours`` (the dispatcher:
+Triton on a GPU). They are timed in turns, so that a busy moment falls on all. ``gb_per_s`` counts every argument read
+once and the answer written once, whatever a provider really moves; ``of_copy`` is its share of the bandwidth of a
+copy, measured here. ``peak_mib`` is what a call takes beyond its arguments, in a process of its own. A provider that
+fails has a row that says why. The rows of other machines stay in ``results/kernels_<op>.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import importlib.metadata
+import importlib.util
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from kernel_cases import CASES, MIB, Case, tensors_of
+from provenance import provenance, write_rows
+
+ROOT = Path(__file__).resolve().parents[1]
+PROVIDERS = ("eager", "compile", "ours")
+
+
+def gate(op: str) -> None:
+    """End unless the parity tests pass; the property tests among them need Hypothesis."""
+    tests = [ROOT / f"tests/parity/test_{op}_triton.py"]
+    if importlib.util.find_spec("hypothesis"):
+        tests.append(ROOT / f"tests/parity/test_{op}.py")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", *map(str, tests)], cwd=ROOT)
+    if done.returncode:
+        raise SystemExit(f"no times: the parity tests of {op} do not pass")
+
+
+def provider(case: Case, name: str):
+    return {"eager": case.plain, "compile": torch.compile(case.plain), "ours": case.ours}[name]
+
+
+def seconds_of(call, arguments: tuple, device: str) -> float:
+    if device == "cpu":
+        start = time.perf_counter()
+        call(*arguments)
+        return time.perf_counter() - start
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    call(*arguments)
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1e3
+
+
+def percentiles(seconds: list[float]) -> tuple[float, float, float]:
+    cuts = statistics.quantiles(seconds, n=10, method="inclusive")
+    return cuts[1], statistics.median(seconds), cuts[7]
+
+
+def copy_bandwidth(device: str) -> float:
+    """Bytes read and written per second by a copy larger than any cache."""
+    source = torch.ones((1024 if device == "cuda" else 128) * MIB // 4, device=device)
+    target = torch.empty_like(source)
+    seconds = [seconds_of(target.copy_, (source,), device) for _ in range(20)][3:]
+    return 2 * 4 * source.numel() / statistics.median(seconds)
+
+
+def difference(found, expected) -> float:
+    """Largest difference relative to the largest number, of the worst of several answers."""
+    pairs = zip(tensors_of(found), tensors_of(expected), strict=True)
+    return max(float((ours - its).abs().max() / its.abs().max()) for ours, its in pairs)
+
+
+def peak_mib(index: int, name: str, device: str) -> float | str:
+    """Memory that one call takes, measured in another process; what that process says last where it fails."""
+    command = [sys.executable, __file__, CASES[index].op, "--device", device, "--peak-of", str(index), name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["no reason"])[-1]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_here(case: Case, call, device: str) -> float:
+    arguments = case.draw(device)
+    call(*arguments)
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        kept = call(*arguments)
+        torch.cuda.synchronize()
+        del kept
+        return (torch.cuda.max_memory_allocated() - before) / MIB
+    # What the first call left to the allocator would hide what the second one takes.
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory_of_process("VmRSS")
+    kept = call(*arguments)
+    del kept
+    return memory_of_process("VmHWM") - before
+
+
+def memory_of_process(line: str) -> float:
+    return int(re.search(rf"{line}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+
+def measure(index: int, device: str, rounds: int, bandwidth: float) -> list[dict]:
+    """A row per provider."""
+    case = CASES[index]
+    arguments = case.draw(device)
+    calls = {name: provider(case, name) for name in PROVIDERS}
+    notes, seconds, errors = dict.fromkeys(PROVIDERS, ""), {}, {}
+    expected = case.plain(*arguments)
+    traffic = case.traffic(arguments, expected)
+    for name, call in calls.items():
+        try:
+            errors[name] = difference(call(*arguments), expected)
+            call(*arguments)
+            seconds[name] = []
+        except Exception as error:  # whatever a compiler raises is a row, not the end
+            notes[name] = f"failed: {type(error).__name__}: {error}".splitlines()[0][:120]
+    if not errors.get("ours", float("inf")) <= case.tolerance:
+        raise SystemExit(f"{case.size}: ours differs by {errors.get('ours')} {notes['ours']}, not {case.tolerance}")
+    del expected
+    for _ in range(rounds):
+        for name in seconds:
+            seconds[name].append(seconds_of(calls[name], arguments, device))
+    del arguments
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    eager = percentiles(seconds["eager"])[1] if "eager" in seconds else None
+    rows = []
+    for name in PROVIDERS:
+        row = {"size": case.size, "device": device, "provider": name}
+        row |= dict.fromkeys(("p20_ms", "p50_ms", "p80_ms", "times_eager", "gb_per_s", "of_copy", "error"), "")
+        peak = ""
+        if name in seconds:
+            p20, p50, p80 = percentiles(seconds[name])
+            row |= {"p20_ms": f"{1e3 * p20:.4g}", "p50_ms": f"{1e3 * p50:.4g}", "p80_ms": f"{1e3 * p80:.4g}"}
+            row["times_eager"] = f"{eager / p50:.2f}" if eager else ""
+            row |= {"gb_per_s": f"{traffic / p50 / 1e9:.4g}", "of_copy": f"{traffic / p50 / bandwidth:.3f}"}
+            row["error"] = f"{errors[name]:.1e}"
+            peak = peak_mib(index, name, device)
+        if isinstance(peak, float):
+            peak = f"{peak:.1f}"
+        elif peak:
+            notes[name], peak = f"memory: {peak}"[:120], ""
+        rows.append(row | {"peak_mib": peak, "rounds": rounds, "note": notes[name]})
+        print("  ".join(f"{key} {value}" for key, value in rows[-1].items() if value != ""), flush=True)
+    return rows
+
+
+def machine(device: str) -> dict[str, str]:
+    row = {"gpu": "", "driver": "", "threads": str(torch.get_num_threads())}
+    if device == "cuda":
+        row["gpu"] = torch.cuda.get_device_name()
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        try:
+            row["driver"] = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
+        except (OSError, subprocess.CalledProcessError, IndexError):
+            row["driver"] = "unknown"
+    try:
+        row["triton"] = importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError:
+        row["triton"] = ""
+    return row | provenance("torch", "numpy")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("op", choices=sorted({case.op for case in CASES}))
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--no-gate", action="store_true", help="where the parity tests have just passed")
+    parser.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    device = arguments.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if arguments.peak_of:
+        case, name = CASES[int(arguments.peak_of[0])], arguments.peak_of[1]
+        print(json.dumps(peak_here(case, provider(case, name), device)))
+        return
+    if not arguments.no_gate:
+        gate(arguments.op)
+    bandwidth = copy_bandwidth(device)
+    there = machine(device) | {"copy_gb_per_s": f"{bandwidth / 1e9:.4g}"}
+    chosen = [i for i, case in enumerate(CASES) if case.op == arguments.op and device in case.devices]
+    rows = [row | there for i in chosen for row in measure(i, device, arguments.rounds, bandwidth)]
+    path = write_rows(f"kernels_{arguments.op}", rows, ("size", "device", "provider", "gpu", "cpu", "threads"))
+    print(f"copy {bandwidth / 1e9:.4g} GB/s -> {path.name}")
+
+
+if __name__ == "__main__":
+    main()
