@@ -23,7 +23,7 @@ def write_row(name: str, row: dict) -> Path:
 
 
 def write_rows(name: str, rows: list[dict], keys: tuple[str, ...]) -> Path:
-    """Replace the rows of ``results/<name>.csv`` that agree with a new one in ``keys``; all, where the columns differ."""
+    """Replace the rows of ``results/<name>.csv`` that a new one agrees with in ``keys``; all if the columns differ."""
     path = RESULTS / f"{name}.csv"
     new = {tuple(row[key] for key in keys) for row in rows}
     kept = []
