@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # CPU wheels of torch where the package index serves CUDA builds: make book TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 JOBS ?= 2
+RERUN ?=
 BIN := .venv/bin
 # Threads that sleep while they wait, not spin: several processes share few cores.
 export OMP_WAIT_POLICY := passive
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c binder/constraints.txt
 
-.PHONY: book test setup tools sync lock lint clean
+.PHONY: book test rerun setup tools sync lock lint clean
 
 book: setup
 	$(BIN)/python binder/stale.py
@@ -21,6 +22,10 @@ test: setup
 	binder/tools.sh chromium libatomic.so.1
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# What moved: every chapter again with papermill, its results beside the expected. make rerun RERUN="kamir cae --jobs 1"
+rerun: setup
+	$(BIN)/python tests/book/rerun.py --jobs $(JOBS) $(RERUN)
 
 setup: tools .venv/.ready
 

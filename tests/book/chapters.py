@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +14,7 @@ EXPECTED = Path(__file__).resolve().parent / "expected"
 # A result within either tolerance has not moved. Levels in dB are read to a twentieth.
 RELATIVE = 1e-3
 ABSOLUTE_DB = 0.05
+ABSENT = "absent"
 
 
 def chapters() -> list[Path]:
@@ -46,20 +48,45 @@ def expected_record(chapter: str) -> dict:
     return json.loads(path.read_text()) if path.exists() else {"results": {}, "tolerances": {}}
 
 
-def compare(record: dict, new: dict) -> tuple[list[str], list[str]]:
-    """Lines of a table with every result that differs at all, and the names of those outside their tolerance."""
+@dataclass(frozen=True)
+class Moved:
+    """A result that is not what it was; ``ABSENT`` stands for one that is new or gone."""
+
+    name: str
+    old: object
+    new: object
+    limits: str
+    outside: bool
+
+    @property
+    def old_text(self) -> str:
+        return _text(self.old)
+
+    @property
+    def new_text(self) -> str:
+        return _text(self.new)
+
+
+def moved(record: dict, new: dict) -> list[Moved]:
+    """Every result that differs at all from the record, by name."""
     old, new = flat(record["results"]), flat(new)
-    table, outside = [], []
+    rows = []
     for name in sorted(old | new):
         if name not in old or name not in new:
-            table.append(_line(name, old.get(name, "absent"), new.get(name, "absent"), "-"))
-            outside.append(name)
+            rows.append(Moved(name, old.get(name, ABSENT), new.get(name, ABSENT), "-", outside=True))
         elif not is_time(name) and not same(old[name], new[name]):
             relative, absolute = tolerance(name, record["tolerances"])
-            table.append(_line(name, old[name], new[name], f"rel {relative:g}, abs {absolute:g}"))
-            if not within(old[name], new[name], relative, absolute):
-                outside.append(name)
-    return [_line("result", "expected", "now", "tolerance"), *table] if table else [], outside
+            outside = not within(old[name], new[name], relative, absolute)
+            rows.append(Moved(name, old[name], new[name], f"rel {relative:g}, abs {absolute:g}", outside))
+    return rows
+
+
+def compare(record: dict, new: dict) -> tuple[list[str], list[str]]:
+    """Lines of a table with every result that differs at all, and the names of those outside their tolerance."""
+    rows = moved(record, new)
+    table = [_line(row.name, row.old_text, row.new_text, row.limits) for row in rows]
+    head = [_line("result", "expected", "now", "tolerance")] if table else []
+    return head + table, [row.name for row in rows if row.outside]
 
 
 def flat(value, name: str = "") -> dict:
@@ -101,6 +128,9 @@ def within(old, new, relative: float, absolute: float) -> bool:
     return numbers and abs(new - old) <= max(relative * abs(old), absolute)
 
 
+def _text(value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _line(name, old, new, limits) -> str:
-    texts = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in (old, new)]
-    return f"{name:<40} {texts[0]:>14} {texts[1]:>14}  {limits}"
+    return f"{name:<40} {old:>14} {new:>14}  {limits}"
