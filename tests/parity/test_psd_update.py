@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
+from irtools.kernels.psd_update import _blocks, _reference, gain_sums, psd_step, psd_update, wiener_update
 from irtools.methods.power_fit import divergence
 from irtools.methods.power_model import NOISE
 
@@ -115,6 +115,26 @@ def test_single_precision_is_close_at_any_scale(freqs, mics, sources, frames, se
     ):
         assert single.dtype == torch.float32
         assert torch.allclose(single.double(), double, rtol=2e-5)
+
+
+@pytest.mark.parametrize("common", [False, True], ids=["per frequency", "common"])
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("sparsity", [0.0, 2.0])
+def test_blocks_of_frequencies_give_what_all_at_once_give(beta, sparsity, common, monkeypatch):
+    # Two frequencies at a time, the last alone, of arrays whose axes lie in another order.
+    monkeypatch.setattr(_blocks, "_VALUES_AT_ONCE", 2 * 4 * 9)
+    power, psd, gains = draw(7, 4, 3, 9, seed=0, common=common)
+    power, psd = (part.transpose(0, 1).contiguous().transpose(0, 1) for part in (power, psd))
+    before = [part.clone() for part in (power, psd, gains)]
+    found = psd_update(power, psd, gains, beta=beta, noise=0.1, sparsity=sparsity, floor=1e-3)
+    for ours, expected in zip(found, _reference.psd_update(power, psd, gains, beta, 0.1, sparsity, 1e-3), strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-12)
+    assert torch.equal(psd_step(power, psd, gains, beta=beta, noise=0.1, sparsity=sparsity, floor=1e-3), found[0])
+    close = torch.eye(4, 3, dtype=torch.float64)
+    for weights in (close, close.expand(7, -1, -1)):
+        moved = wiener_update(power, psd, gains, weights, alpha=1.5, noise=0.1)
+        assert torch.allclose(moved, _reference.wiener_update(power, psd, gains, weights, 1.5, 0.1, 0.0), rtol=1e-12)
+    assert all(map(torch.equal, (power, psd, gains), before))
 
 
 def test_a_model_that_fits_stays():
