@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from irtools.kernels.median_filter import median_filter
+from irtools.kernels.psd_update import psd_update
 from irtools.kernels.second_moments import second_moments
 from irtools.kernels.weighted_covariance import weighted_covariance
 
 MIB = 1 << 20
+NOISE, FLOOR = 1e-10, 1e-16
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,29 @@ def _spectra(mics: int, freqs: int, frames: int) -> Callable:
     return draw
 
 
+def _power_model(mics: int, freqs: int, frames: int) -> Callable:
+    """V, P and gains of every frequency."""
+
+    def draw(device):
+        generator = torch.Generator(device).manual_seed(0)
+        shapes = (freqs, mics, frames), (freqs, mics, frames), (freqs, mics, mics)
+        return tuple(0.01 + torch.rand(shape, generator=generator, device=device) ** 4 for shape in shapes)
+
+    return draw
+
+
+def _planes(mics: int, freqs: int, frames: int) -> Callable:
+    """Powers, and the footprint of 17 frames and 2 frequencies on either side."""
+
+    def draw(device):
+        generator = torch.Generator(device).manual_seed(0)
+        footprint = torch.zeros(5, 17, dtype=torch.bool)
+        footprint[2], footprint[:, 8] = True, True
+        return torch.rand(mics, freqs, frames, generator=generator, device=device), footprint
+
+    return draw
+
+
 def _gram(waveforms, mixture):
     z = torch.cat([waveforms, mixture]).double()
     return z @ z.T
@@ -77,6 +105,31 @@ def _gram(waveforms, mixture):
 
 def _einsum(x, weights):
     return torch.einsum("fnt,fit,fjt->fnij", weights, x, x.conj()) / x.shape[-1]
+
+
+def _updated(power, psd, gains, beta):
+    """The printed equations, a line each."""
+    model = torch.einsum("fkn,fnt->fkt", gains, psd) + NOISE
+    attraction = torch.einsum("fkn,fkt->fnt", gains, power * model ** (beta - 2))
+    repulsion = torch.einsum("fkn,fkt->fnt", gains, model ** (beta - 1))
+    psd = (psd * attraction / repulsion).clamp_min(FLOOR)
+    model = torch.einsum("fkn,fnt->fkt", gains, psd) + NOISE
+    numerator = torch.einsum("fkt,fnt->fkn", power * model ** (beta - 2), psd)
+    return psd, numerator, torch.einsum("fkt,fnt->fkn", model ** (beta - 1), psd)
+
+
+def _ours(power, psd, gains, beta):
+    return psd_update(power, psd, gains, beta=beta, noise=NOISE, floor=FLOOR)
+
+
+def _middle(values, footprint):
+    """The median of shifted copies."""
+    rows, columns = footprint.shape
+    edges = (columns // 2, columns // 2, rows // 2, rows // 2)
+    wide = pad(values, edges, mode="replicate")
+    freqs, frames = values.shape[-2:]
+    taps = [wide[..., i : i + freqs, j : j + frames] for i, j in footprint.nonzero().tolist()]
+    return torch.stack(taps).median(0).values
 
 
 BOTH, GPU = ("cpu", "cuda"), ("cuda",)
@@ -102,4 +155,22 @@ CASES = [
         weighted_covariance,
         1e-5,
     ),
+    *(
+        Case(
+            "psd_update",
+            f"{size}, beta {beta}",
+            devices,
+            draw,
+            partial(_updated, beta=beta),
+            partial(_ours, beta=beta),
+            1e-4,
+        )
+        for size, devices, draw in (
+            ("4 mics x 4097 freqs x 400 frames", BOTH, _power_model(4, 4097, 400)),
+            ("8 mics x 4097 freqs x 12920 frames", GPU, _power_model(8, 4097, 12920)),
+        )
+        for beta in (0, 1, 2)
+    ),
+    Case("median_filter", "4 x 1025 freqs x 200 frames", BOTH, _planes(4, 1025, 200), _middle, median_filter, 0.0),
+    Case("median_filter", "8 x 4097 freqs x 3230 frames", GPU, _planes(8, 4097, 3230), _middle, median_filter, 0.0),
 ]
