@@ -4,30 +4,28 @@
 
 Parity first: nothing is timed unless the parity tests of the kernel pass, and nothing is reported of a size at which
 the answers differ. Providers: ``eager`` (plain torch), ``compile`` (torch.compile of it) and ``ours`` (the dispatcher:
-Triton on a GPU). They are timed in turns, so that a busy moment falls on all. ``gb_per_s`` counts every argument read
-once and the answer written once, whatever a provider really moves; ``of_copy`` is its share of the bandwidth of a
-copy, measured here. ``peak_mib`` is what a call takes beyond its arguments, in a process of its own. A provider that
+Triton on a GPU). They are timed in turns, so that a busy moment falls on all, on a single thread by its own time
+(``clock``). ``gb_per_s`` counts every argument read once and the answer written once, whatever a provider really moves;
+``of_copy`` is its share of the bandwidth of a copy, measured here. ``peak_mib`` is what a call takes beyond its arguments, in a process of its own. A provider that
 fails has a row that says why. The rows of other machines stay in ``results/kernels_<op>.csv``.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
-import importlib.metadata
 import importlib.util
 import json
-import re
 import statistics
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import torch
-from kernel_cases import CASES, MIB, Case, tensors_of
-from provenance import provenance, write_rows
+from kernel_cases import CASES, Case, tensors_of
+from on_device import MIB, chosen_device, machine, peak_of, seconds_of
+from provenance import write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS = ("eager", "compile", "ours")
@@ -45,19 +43,6 @@ def gate(op: str) -> None:
 
 def provider(case: Case, name: str):
     return {"eager": case.plain, "compile": torch.compile(case.plain), "ours": case.ours}[name]
-
-
-def seconds_of(call, arguments: tuple, device: str) -> float:
-    if device == "cpu":
-        start = time.perf_counter()
-        call(*arguments)
-        return time.perf_counter() - start
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    call(*arguments)
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1e3
 
 
 def percentiles(seconds: list[float]) -> tuple[float, float, float]:
@@ -86,32 +71,6 @@ def peak_mib(index: int, name: str, device: str) -> float | str:
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no reason"])[-1]
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def peak_here(case: Case, call, device: str) -> float:
-    arguments = case.draw(device)
-    call(*arguments)
-    gc.collect()
-    if device == "cuda":
-        torch.cuda.synchronize()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        kept = call(*arguments)
-        torch.cuda.synchronize()
-        del kept
-        return (torch.cuda.max_memory_allocated() - before) / MIB
-    # What the first call left to the allocator would hide what the second one takes.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = memory_of_process("VmRSS")
-    kept = call(*arguments)
-    del kept
-    return memory_of_process("VmHWM") - before
-
-
-def memory_of_process(line: str) -> float:
-    return int(re.search(rf"{line}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 
 def measure(index: int, device: str, rounds: int, bandwidth: float) -> list[dict]:
@@ -161,22 +120,6 @@ def measure(index: int, device: str, rounds: int, bandwidth: float) -> list[dict
     return rows
 
 
-def machine(device: str) -> dict[str, str]:
-    row = {"gpu": "", "driver": "", "threads": str(torch.get_num_threads())}
-    if device == "cuda":
-        row["gpu"] = torch.cuda.get_device_name()
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        try:
-            row["driver"] = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split()[0]
-        except (OSError, subprocess.CalledProcessError, IndexError):
-            row["driver"] = "unknown"
-    try:
-        row["triton"] = importlib.metadata.version("triton")
-    except importlib.metadata.PackageNotFoundError:
-        row["triton"] = ""
-    return row | provenance("torch", "numpy")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("op", choices=sorted({case.op for case in CASES}))
@@ -185,12 +128,10 @@ def main() -> None:
     parser.add_argument("--no-gate", action="store_true", help="where the parity tests have just passed")
     parser.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    device = arguments.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(arguments.device)
     if arguments.peak_of:
-        case, name = CASES[int(arguments.peak_of[0])], arguments.peak_of[1]
-        print(json.dumps(peak_here(case, provider(case, name), device)))
+        case = CASES[int(arguments.peak_of[0])]
+        print(json.dumps(peak_of(partial(provider(case, arguments.peak_of[1]), *case.draw(device)), device)))
         return
     if not arguments.no_gate:
         gate(arguments.op)

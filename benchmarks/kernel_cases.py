@@ -15,7 +15,6 @@ from irtools.kernels.psd_update import psd_update
 from irtools.kernels.second_moments import second_moments
 from irtools.kernels.weighted_covariance import weighted_covariance
 
-MIB = 1 << 20
 NOISE, FLOOR = 1e-10, 1e-16
 
 
