@@ -4,10 +4,11 @@
 
 Parity first: nothing is timed unless the parity tests of the kernel pass, and nothing is reported of a size at which
 the answers differ. Providers: ``eager`` (plain torch), ``compile`` (torch.compile of it) and ``ours`` (the dispatcher:
-Triton on a GPU). They are timed in turns, so that a busy moment falls on all, on a single thread by its own time
-(``clock``). ``gb_per_s`` counts every argument read once and the answer written once, whatever a provider really moves;
-``of_copy`` is its share of the bandwidth of a copy, measured here. ``peak_mib`` is what a call takes beyond its arguments, in a process of its own. A provider that
-fails has a row that says why. The rows of other machines stay in ``results/kernels_<op>.csv``.
+Triton on a GPU). They are timed in turns, so that a busy moment falls on all, and a single
+thread by its own time (``clock``). ``gb_per_s`` counts every argument read once and the answer written once, whatever a
+provider really moves; ``of_copy`` is its share of the bandwidth of a copy, measured here. ``peak_mib`` is what a call
+takes beyond its arguments, in a process of its own. A provider that fails has a row that says why. The rows of other
+machines stay in ``results/kernels_<op>.csv``.
 """
 
 from __future__ import annotations
