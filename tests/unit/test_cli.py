@@ -80,11 +80,15 @@ def test_version_and_help(stage):
     assert stage.run("--version") == (0, ir.__version__ + "\n", "")
     assert stage.run("-h") == stage.run("--help") == stage.run()
     code, out, err = stage.run()
-    assert (code, err) == (0, "") and all(name in out for name in ("demo", "methods", "reduce", "score", "simulate"))
+    names = ("demo", "methods", "reduce", "score", "simulate", "bench", "train", "listen-test")
+    assert (code, err) == (0, "") and all(name in out for name in names)
     assert stage.run("simulate")[0] == 0
 
 
-@pytest.mark.parametrize("command", ["demo", "methods", "reduce", "score", "simulate linear", "simulate room"])
+COMMANDS = ["demo", "methods", "reduce", "score", "simulate linear", "simulate room", "bench", "train"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "listen-test make", "listen-test analyse"])
 def test_every_option_has_a_help_text(stage, command):
     code, out, _ = stage.run(*command.split(), "--help")
     assert code == 0
@@ -94,7 +98,7 @@ def test_every_option_has_a_help_text(stage, command):
             following = out.splitlines()[out.splitlines().index(line) + 1]
             assert len(line) > 28 or following.startswith(" " * 12), f"{line!r}: no help text"
     listed = out.split("Options:")[0]
-    if command != "methods":
+    if command in ("demo", "reduce", "score", "simulate linear", "simulate room"):
         assert "_DIR" in listed
 
 
