@@ -1,4 +1,4 @@
-"""What close-mic demixing does to a live recording with real bleed: levels in rests, levels while playing, coherence.
+"""What methods do to a live recording with real bleed: levels in rests and while playing, coherence, musical noise.
 
     python benchmarks/bench_live_sextet.py FOLDER
 
@@ -15,30 +15,26 @@ import torch
 from provenance import provenance, write_row
 
 import irtools as ir
-from irtools.stft import stft
+from irtools.arrival_delays import arrival_delays
+from irtools.bleed_matrix import bleed_matrix
+from irtools.live_measures import detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
 
 PLAYERS = ("piano", "bass", "soprano", "alto", "tenor", "baryton")
+RESTING = {"alto": "alto", "tenor": "tenor", "baryton": "baritone"}
 REST_S, PLAYING_S = (13.5, 15.0), (1.0, 11.0)
 RUNS = {
     "mira": ("mira", {}),
+    "kamir": ("kamir", {}),
+    "fastmira": ("fastmira", {}),
+    "dfunet": ("dfunet", {}),
     "filter": ("closemic", {"residual_db": None}),
     "closemic": ("closemic", {}),
 }
 
 
-def coherence(waveforms: torch.Tensor) -> float:
-    """Magnitude-squared coherence, mean over pairs of microphones and frequencies."""
-    spectra = stft(waveforms, 2048, 512)
-    cross = torch.einsum("ift,jft->ijf", spectra, spectra.conj()).abs().square()
-    power = spectra.abs().square().sum(2)
-    value = cross / (power[:, None] * power[None]).clamp_min(1e-30)
-    return float(value[torch.ones(len(waveforms), len(waveforms)).triu(1).bool()].mean())
-
-
-def level_change_db(after: torch.Tensor, before: torch.Tensor, rate: int, seconds: tuple) -> list[float]:
-    start, end = (round(rate * time) for time in seconds)
-    power = [x[:, start:end].double().square().mean(1) for x in (after, before)]
-    return (10 * torch.log10(power[0] / power[1])).tolist()
+def between(samples: int, rate: int, seconds: tuple[float, float]) -> torch.Tensor:
+    time = torch.arange(samples)
+    return (time >= round(rate * seconds[0])) & (time < round(rate * seconds[1]))
 
 
 def main() -> None:
@@ -46,15 +42,29 @@ def main() -> None:
     parser.add_argument("folder")
     live = ir.read_multitrack(parser.parse_args().folder, names=PLAYERS)
     mics, rate = live.waveforms, live.sample_rate
-    row = {"mics_coherence": f"{coherence(mics):.3f}"}
+    rest, playing = (between(mics.shape[1], rate, seconds) for seconds in (REST_S, PLAYING_S))
+    row = {
+        "mics_coherence": f"{mean_coherence(mics):.3f}",
+        "mics_coherence_power": f"{mean_coherence(mics, weighting='power'):.3f}",
+    }
+    found = detect_rests(mics, rate)
+    gains_db, delays_ms = 10 * bleed_matrix(mics, rate).log10(), 1000 * arrival_delays(mics, rate)
+    for k, player in enumerate(PLAYERS):
+        row[f"rest_share_{player}"] = f"{found[k].double().mean():.2f}"
+        for n, source in enumerate(PLAYERS):
+            if k != n:
+                row[f"bleed_db_{source}_at_{player}"] = f"{gains_db[k, n]:.1f}"
+                row[f"delay_ms_{source}_at_{player}"] = f"{delays_ms[k, n]:.2f}"
     for name, (method, options) in RUNS.items():
         after = ir.reduce(mics, rate, method, **options).sources
-        rest = level_change_db(after, mics, rate, REST_S)
-        playing = level_change_db(after, mics, rate, PLAYING_S)
-        for player, label in (("alto", "alto"), ("tenor", "tenor"), ("baryton", "baritone")):
-            row[f"{name}_{label}"] = f"{rest[PLAYERS.index(player)]:.1f}"
-        row[f"{name}_playing"] = f"{max(playing, key=abs):.1f}"
-        row[f"{name}_coherence"] = f"{coherence(after):.3f}"
+        fall, change = (energy_change_db(after, mics, where) for where in (rest, playing))
+        musical = log_kurtosis_ratio(after, mics, rest)
+        for player, label in RESTING.items():
+            row[f"{name}_{label}"] = f"{fall[PLAYERS.index(player)]:.1f}"
+        row[f"{name}_playing"] = f"{max(change.tolist(), key=abs):.1f}"
+        row[f"{name}_coherence"] = f"{mean_coherence(after):.3f}"
+        row[f"{name}_coherence_power"] = f"{mean_coherence(after, weighting='power'):.3f}"
+        row[f"{name}_log_kurtosis"] = f"{musical[[PLAYERS.index(player) for player in RESTING]].mean():.2f}"
     print(write_row("live_sextet", row | provenance("torch", "numpy")).read_text())
 
 
