@@ -14,11 +14,18 @@ from irtools.arguments import parse_list, parse_settings
 
 
 def bench(
+    context: typer.Context,
+    preset: Annotated[
+        str | None, typer.Argument(help="scoreboard: all methods and rivals on its own scenes; see --data-root.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The table, CSV; a run goes on with what it has.")] = Path("results.csv"),
     methods: Annotated[
-        str | None, typer.Option(help="As am,ica:seed=1:max_iter=99 (see `irtools methods`); all of them if not given.")
+        str | None,
+        typer.Option(help="As am,ica:seed=1 (see `irtools methods`; also norbert, auxiva, ilrma, fastmnmf2); all."),
     ] = None,
-    scenes: Annotated[str, typer.Option(help="Stages: linear, attenuated, loud, noisy, room.")] = "linear,room",
+    scenes: Annotated[
+        str, typer.Option(help="Stages: linear, low, high, attenuated, loud, noisy, room, hall.")
+    ] = "linear,room",
     songs: Annotated[
         str, typer.Option(help="falcon69, band:SEED, folders of stems, or folders of such folders.")
     ] = "falcon69",
@@ -29,6 +36,9 @@ def bench(
     jobs: Annotated[int, typer.Option(help="Jobs at a time, which share the cores.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Threads of each job instead of its share.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler to run the jobs, as tcp://host:8786.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option("--data-root", help="Of the scoreboard: a folder with mdn_funk, webxr_trio.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a method counts as failed.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run jobs again that failed before.")] = False,
@@ -36,25 +46,33 @@ def bench(
 ) -> None:
     """Methods x scenes: a CSV table of scores, time and memory, and its summary; lists are separated by commas."""
     from irtools.benchmark import plan, run_benchmark, scenes_of
+    from irtools.benchmark.rivals import check_entrant
     from irtools.benchmark.summary import summary_table
-    from irtools.methods.registry import METHODS, choose_device, find_method
+    from irtools.methods.registry import METHODS, choose_device
 
-    wanted = _methods(methods) if methods else [(name, {}) for name in METHODS]
-    for name, _ in wanted:
-        find_method(name)
+    wanted = _methods(methods) if methods else None
+    for name, _ in wanted or []:
+        check_entrant(name)
     if scheduler is None:
         choose_device(device)
-    stages = scenes_of(
-        parse_list(scenes, "--scenes"),
-        parse_list(songs, "--songs"),
-        rt60_s=parse_list(rt60, "--rt60", float),
-        seconds=seconds,
-        start_s=start,
-        seeds=parse_list(seeds, "--seeds", int),
-    )
+    if preset is not None:
+        planned = _scoreboard(context, preset, wanted)
+        threads = threads or 1
+    else:
+        if data_root is not None:
+            raise ValueError("--data-root: belongs to `irtools bench scoreboard`; name folders in --songs")
+        stages = scenes_of(
+            parse_list(scenes, "--scenes"),
+            parse_list(songs, "--songs"),
+            rt60_s=parse_list(rt60, "--rt60", float),
+            seconds=seconds,
+            start_s=start,
+            seeds=parse_list(seeds, "--seeds", int),
+        )
+        planned = plan(stages, wanted or [(name, {}) for name in METHODS], device=device)
     with terminal.job_bar() as on_job:
         rows = run_benchmark(
-            plan(stages, wanted, device=device),
+            planned,
             out,
             n_jobs=jobs,
             scheduler=scheduler,
@@ -74,6 +92,25 @@ def bench(
         print(summary_table(rows, split), end="\n\n")
     print("in, out: mean SI-SDR; mean, median, worst: SI-SDR improvement over the stems; MiB: on top of the process.")
     print(f"{len(rows)} rows -> {out}")
+
+
+def _scoreboard(context: typer.Context, preset: str, wanted: list | None) -> list:
+    """The jobs of the preset; of the options that say what to run, those that were typed select a part of it."""
+    from irtools.benchmark import scoreboard_plan
+
+    if preset != "scoreboard":
+        raise ValueError(f"preset: expected scoreboard, got {preset!r}")
+    typed = {name: value for name, value in context.params.items() if _was_typed(context, name)}
+    for name in ("rt60", "seconds", "start", "seeds"):
+        if name in typed:
+            raise ValueError(f"--{name}: the scoreboard has its own; --methods, --songs and --scenes select from it")
+    chosen = {name: parse_list(typed[name], f"--{name}") for name in ("songs", "scenes") if name in typed}
+    return scoreboard_plan(typed.get("data_root"), methods=wanted, device=typed.get("device", "cpu"), **chosen)
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _methods(text: str) -> list[tuple[str, dict]]:

@@ -43,7 +43,7 @@ class Job:
     scene : dict
         See :func:`irtools.benchmark.scenes.make_scene`.
     method : str
-        A key of :data:`irtools.METHODS`, or one of :data:`BASELINES`.
+        A key of :data:`irtools.METHODS` or :data:`irtools.benchmark.RIVALS`, or one of :data:`BASELINES`.
     options : dict
         Parameters of the method that JSON can hold. ``mixture="clean"`` gets the sum of the references as mixdown.
     device : str

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from irtools.methods.registry import reduce
+from irtools.benchmark.rivals import reduce_with
 
 _MIB = 1 << 20
 
@@ -76,7 +76,7 @@ def _measured(folder, method, options, sample_rate, device, threads) -> dict:
     before = _resident_mib("VmRSS")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        found = reduce(mics, sample_rate, method, device=device, **options)
+        found = reduce_with(mics, sample_rate, method, device=device, **options)
     peak = _resident_mib("VmHWM")
     np.save(folder / "sources.npy", found.sources.numpy())
     if found.gains is not None:
@@ -102,7 +102,7 @@ def _warm_up(mics, sample_rate, method, device, options) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with suppress(Exception):  # the measured call tells
-            reduce(mics[:, :sample_rate].clone(), sample_rate, method, device=device, **piece)
+            reduce_with(mics[:, :sample_rate].clone(), sample_rate, method, device=device, **piece)
 
 
 def _resident_mib(field: str) -> float | None:

@@ -23,6 +23,9 @@ STAGES = {
     "loud": {"kind": "linear", "law": "uniform", "interference": [-1.0, 1.0]},
     "noisy": {"kind": "linear", "law": "uniform", "noise_db": -30.0},
     "room": {"kind": "room", "distance_m": 0.5},
+    "low": {"kind": "linear", "law": "uniform", "interference": [10.0, 20.0]},
+    "high": {"kind": "linear", "law": "uniform", "interference": [0.0, 10.0]},
+    "hall": {"kind": "room", "distance_m": 0.5, "geometry": "random"},
 }
 KINDS = ("linear", "room")
 # Fields that say which recording goes on the stage; all others are parameters of the simulation.
@@ -45,11 +48,12 @@ def scenes_of(
     ----------
     stages : iterable of str
         Keys of :data:`STAGES`: "linear" has bleed gains of U(.01, .5), "attenuated" also own gains of U(.6, 1), "loud"
-        bleed scaled to a mean input SDR of -1 to 1 dB, "noisy" sensor noise of -30 dB, and "room" is a room.
+        bleed scaled to a mean input SDR of -1 to 1 dB, "low" and "high" to 10 to 20 dB and 0 to 10 dB, "noisy" sensor
+        noise of -30 dB; "room" is the published room, and "hall" one whose size and places the seed draws.
     songs : iterable of str
         "falcon69", "band:SEED" (:func:`irtools.render_song`), a folder of stems, or a folder of such folders.
     rt60_s : iterable of float
-        Reverberation times of "room", in seconds.
+        Reverberation times of "room" and "hall", in seconds.
     seconds, start_s : float
         Excerpt, in seconds; a song that ends sooner is used to its end.
     seeds : iterable of int

@@ -16,7 +16,7 @@ COLUMNS = {
     "song": "falcon69, band:SEED or the name of a folder",
     "seed": "of the simulation",
     "rt60_s": "reverberation time asked for, s",
-    "method": "as in `irtools methods`, or input, oracle-inverse, oracle-linear, oracle-mask",
+    "method": "as in `irtools methods`, or a rival, or input, oracle-inverse, oracle-linear, oracle-mask",
     "options": "of the method, JSON",
     "stem": "name of the source; empty where the job failed",
     "stems": "number of rows of this job",
