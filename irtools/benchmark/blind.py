@@ -55,6 +55,7 @@ def auxiva(mics: Tensor, sample_rate: int, *, n_iter: int = 20, window_size: int
 
     Examples
     --------
+    >>> import torch
     >>> noise = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     >>> auxiva(noise, 8000, n_iter=2).details["assignment"]
     [0, 1]
@@ -98,6 +99,7 @@ def ilrma(
 
     Examples
     --------
+    >>> import torch
     >>> noise = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     >>> ilrma(noise, 8000, n_iter=2).n_iter
     2
@@ -144,6 +146,7 @@ def fastmnmf2(
 
     Examples
     --------
+    >>> import torch
     >>> noise = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     >>> fastmnmf2(noise, 8000, n_iter=1).sources.shape
     torch.Size([2, 8000])
@@ -204,19 +207,18 @@ def _blind(name, mics: Tensor, sample_rate: int, window_size, images_of: Callabl
     check_mics(mics, sample_rate)
     # A silent microphone has a silent source, and no covariance to invert.
     active = mics.abs().amax(1) > 0
+    if active.sum() < 2:
+        return Reduction(mics.clone(), method=name, details={"assignment": list(range(len(mics)))})
     size, mixtures = spectra_of(mics[active], sample_rate, window_size)
+    count = mixtures.shape[2]
+    if len(mixtures) <= count:
+        raise ValueError(f"mics: expected more than {count * size // 2} samples, got {mics.shape[1]}")
+    images = images_of(import_package("pyroomacoustics").bss, _dithered(mixtures))
+    if not np.isfinite(images).all():
+        raise FloatingPointError(f"{name}: values that are not finite after {n_iter} iterations")
+    chosen = assign(mixtures, images)
     estimates = np.zeros((*mixtures.shape[:2], len(mics)), mixtures.dtype)
-    chosen = list(range(mixtures.shape[2]))
-    if len(chosen) == 1:
-        estimates[..., active.numpy()] = mixtures
-    elif chosen:
-        if len(mixtures) <= len(chosen):
-            raise ValueError(f"mics: expected more than {len(chosen) * size // 2} samples, got {mics.shape[1]}")
-        images = images_of(import_package("pyroomacoustics").bss, _dithered(mixtures))
-        if not np.isfinite(images).all():
-            raise FloatingPointError(f"{name}: values that are not finite after {n_iter} iterations")
-        chosen = assign(mixtures, images)
-        estimates[..., active.numpy()] = images[:, :, np.arange(len(chosen)), chosen]
+    estimates[..., active.cpu().numpy()] = images[:, :, np.arange(count), chosen]
     return reduction_of(name, mics, estimates, size, n_iter, assignment=chosen)
 
 

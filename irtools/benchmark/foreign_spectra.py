@@ -37,7 +37,7 @@ def spectra_of(mics: Tensor, sample_rate: int, window_size: int | None = None) -
     --------
     >>> size, spectra = spectra_of(torch.eye(2, 8000), 8000)
     >>> size, spectra.shape
-    (512, (32, 257, 2))
+    (1024, (16, 513, 2))
     """
     size = window_size or max(4, 2 ** round(math.log2(_WINDOW_S * sample_rate)))
     return size, stft(mics.detach().cpu().double(), size, size // 2).permute(2, 1, 0).numpy()

@@ -56,6 +56,7 @@ def norbert(
 
     Examples
     --------
+    >>> import torch
     >>> from importlib.util import find_spec
     >>> found = norbert(torch.eye(2, 3000), 8000) if find_spec("norbert") else Reduction(torch.zeros(2, 3000))
     >>> found.sources.shape
@@ -107,6 +108,7 @@ def reduce_with(mics: Tensor, sample_rate: int, method: str, *, device: str = "a
 
     Examples
     --------
+    >>> import torch
     >>> reduce_with(torch.eye(2, 9000), 8000, "auxiva", n_iter=1).seconds > 0
     True
     """
