@@ -12,7 +12,7 @@ from irtools.multitrack.scene import Scene
 from irtools.training.examples import derived_seed
 
 #: What may be done with the bleed of a stage: there is none, it stays, or a method of the registry reduces it.
-CONDITIONS = ("clean", "bled", "kamir", "tunet", "closemic")
+CONDITIONS = ("clean", "bled", "kamir", "cae", "tunet", "closemic")
 #: "linear": gains alone, at the published high interference. "room": the simulated stage, with delay and reverberation.
 STAGES = ("linear", "room")
 
@@ -61,7 +61,7 @@ def training_stems(scene: Scene, condition: str) -> Tensor:
     Parameters
     ----------
     scene : Scene
-    condition : {"clean", "bled", "kamir", "tunet", "closemic"}
+    condition : {"clean", "bled", "kamir", "cae", "tunet", "closemic"}
         The sources alone at their microphones; the microphones; or what a method of
         :data:`irtools.methods.registry.METHODS` makes of the microphones, on the whole song.
 
