@@ -17,8 +17,6 @@ SECONDS = 10.0
 RT60_S = (0.2, 0.35, 0.6)
 #: Entrants with options that are not their defaults, beside all of them as they are.
 VARIANTS = (("am", {"mixture": "clean"}), ("norbert", {"wiener": None}))
-# A second room for every song at the middle reverberation time has this much added to the seed.
-_SECOND_ROOM = 100
 
 
 def entrants() -> list[tuple[str, dict]]:
@@ -50,8 +48,8 @@ def scoreboard_scenes(data_root: Path | str | None = None, songs: Iterable[str] 
     Returns
     -------
     list of dict
-        As :func:`irtools.benchmark.scenes_of` makes them: of each song, 10 s with a low and a high linear bleed, in a
-        room at three reverberation times, and in a second room at the middle one.
+        As :func:`irtools.benchmark.scenes_of` makes them: of each song, 10 s with a low and a high linear bleed, and in
+        a room at three reverberation times.
 
     Raises
     ------
@@ -66,7 +64,7 @@ def scoreboard_scenes(data_root: Path | str | None = None, songs: Iterable[str] 
     Examples
     --------
     >>> [scene["name"] for scene in scoreboard_scenes(songs=["falcon69"])]
-    ['low', 'high', 'hall 0.2 s', 'hall 0.35 s', 'hall 0.6 s', 'hall 0.35 s']
+    ['low', 'high', 'hall 0.2 s', 'hall 0.35 s', 'hall 0.6 s']
     """
     places = {name: name for name in SONGS if name not in FOLDERS}
     root = None if data_root is None else Path(data_root)
@@ -81,7 +79,6 @@ def scoreboard_scenes(data_root: Path | str | None = None, songs: Iterable[str] 
         seed, place = SONGS[name], [places[name]]
         scenes += scenes_of(["low", "high"], place, seconds=SECONDS, seeds=[seed])
         scenes += scenes_of(["hall"], place, rt60_s=RT60_S, seconds=SECONDS, seeds=[seed])
-        scenes += scenes_of(["hall"], place, rt60_s=RT60_S[1:2], seconds=SECONDS, seeds=[seed + _SECOND_ROOM])
     return scenes
 
 
