@@ -59,8 +59,8 @@ class WaveUNet(nn.Module):
     normalisation in groups of 8 channels and a ReLU. No convolution and no filter pads: :attr:`context` more samples
     are read on either side.
 
-    This is the network of [2]_ with its settings of 2019 to 2022, six levels, strides of 4 and L1 loss, and not that
-    of [1]_, with twelve levels and strides of 2. Differs from [2]_ in that
+    This is the network of [2]_, six levels with strides of 4, as the published experiments copied it, and not that of
+    [1]_, with twelve levels and strides of 2. Differs from [2]_ in that
 
     * the level of the mixture is taken out before and put back after, so that stems scale with the mixture, and
       silence gives silence;
