@@ -109,13 +109,12 @@ def test_a_recording_of_fewer_frames_than_microphones_is_refused(name):
         reduce_with(torch.ones(3, 1), RATE, name)
 
 
-def test_a_band_without_any_sound_is_no_obstacle():
-    """As of a decoded MP3: zeros above some frequency, where no covariance could be inverted."""
-    mics = torch.from_numpy(bursts(2, 2))
-    spectrum = torch.fft.rfft(mics)
-    spectrum[:, spectrum.shape[1] // 2 :] = 0
-    found = reduce_with(torch.fft.irfft(spectrum), RATE, "auxiva", n_iter=3)
-    assert torch.isfinite(found.sources).all()
+@pytest.mark.parametrize("name", ["auxiva", "ilrma", "fastmnmf2"])
+def test_microphones_that_hear_the_same_are_no_obstacle(name):
+    """Covariances that could not be inverted as they are."""
+    mics = torch.from_numpy(bursts(1, 2)).repeat(2, 1)
+    found = reduce_with(mics, RATE, name, **QUICK[name]).sources
+    assert torch.isfinite(found).all() and found.abs().max() < 2 * mics.abs().max()
 
 
 def test_what_norbert_makes_of_its_options():
