@@ -1,14 +1,14 @@
 """A kernel against the plain way to write it, eager and compiled: time, memory traffic, peak memory.
 
-    python benchmarks/bench_kernels.py OP [--device auto|cpu|cuda] [--rounds 20] [--no-gate]
+    python benchmarks/bench_kernels.py [OP ...] [--device auto|cpu|cuda] [--rounds 20] [--no-gate]
 
 Parity first: nothing is timed unless the parity tests of the kernel pass, and nothing is reported of a size at which
 the answers differ. Providers: ``eager`` (plain torch), ``compile`` (torch.compile of it) and ``ours`` (the dispatcher:
-Triton on a GPU). They are timed in turns, so that a busy moment falls on all, and a single
-thread by its own time (``clock``). ``gb_per_s`` counts every argument read once and the answer written once, whatever a
-provider really moves; ``of_copy`` is its share of the bandwidth of a copy, measured here. ``peak_mib`` is what a call
-takes beyond its arguments, in a process of its own. A provider that fails has a row that says why. The rows of other
-machines stay in ``results/kernels_<op>.csv``.
+Triton on a GPU). They are timed in turns, so that a busy moment falls on all, and a single thread by its own time
+(``clock``). ``gb_per_s`` counts every argument read once and the answer written once, whatever a provider really moves;
+``of_copy`` is its share of the bandwidth of a copy, measured here. ``peak_mib`` is what a call takes beyond its
+arguments, in a process of its own. A provider that fails has a row that says why. The rows of other machines stay in
+``results/kernels_<op>.csv``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def difference(found, expected) -> float:
 
 def peak_mib(index: int, name: str, device: str) -> float | str:
     """Memory that one call takes, measured in another process; what that process says last where it fails."""
-    command = [sys.executable, __file__, CASES[index].op, "--device", device, "--peak-of", str(index), name]
+    command = [sys.executable, __file__, "--device", device, "--peak-of", str(index), name]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no reason"])[-1]
@@ -122,8 +122,9 @@ def measure(index: int, device: str, rounds: int, bandwidth: float) -> list[dict
 
 
 def main() -> None:
+    ops = list(dict.fromkeys(case.op for case in CASES))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("op", choices=sorted({case.op for case in CASES}))
+    parser.add_argument("ops", nargs="*", help=f"of {', '.join(ops)}; all of them if not given")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--no-gate", action="store_true", help="where the parity tests have just passed")
@@ -134,14 +135,17 @@ def main() -> None:
         case = CASES[int(arguments.peak_of[0])]
         print(json.dumps(peak_of(partial(provider(case, arguments.peak_of[1]), *case.draw(device)), device)))
         return
-    if not arguments.no_gate:
-        gate(arguments.op)
-    bandwidth = copy_bandwidth(device)
-    there = machine(device) | {"copy_gb_per_s": f"{bandwidth / 1e9:.4g}"}
-    chosen = [i for i, case in enumerate(CASES) if case.op == arguments.op and device in case.devices]
-    rows = [row | there for i in chosen for row in measure(i, device, arguments.rounds, bandwidth)]
-    path = write_rows(f"kernels_{arguments.op}", rows, ("size", "device", "provider", "gpu", "cpu", "threads"))
-    print(f"copy {bandwidth / 1e9:.4g} GB/s -> {path.name}")
+    if unknown := set(arguments.ops) - set(ops):
+        parser.error(f"ops: expected of {', '.join(ops)}, got {', '.join(sorted(unknown))}")
+    for op in arguments.ops or ops:
+        if not arguments.no_gate:
+            gate(op)
+        bandwidth = copy_bandwidth(device)
+        there = machine(device) | {"copy_gb_per_s": f"{bandwidth / 1e9:.4g}"}
+        chosen = [i for i, case in enumerate(CASES) if case.op == op and device in case.devices]
+        rows = [row | there for i in chosen for row in measure(i, device, arguments.rounds, bandwidth)]
+        path = write_rows(f"kernels_{op}", rows, ("size", "device", "provider", "gpu", "cpu", "threads"))
+        print(f"copy {bandwidth / 1e9:.4g} GB/s -> {path.name}")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,13 @@ def test_whole_methods_are_measured_without_optional_packages():
     assert float(row["s_for_100"]) == pytest.approx(100 * float(row["run_s"]), rel=0.05)
 
 
-def test_an_unknown_method_is_refused_before_anything_runs():
-    command = [sys.executable, "bench_clips.py", "wave"]
-    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
-    assert done.returncode == 2 and "methods: expected of kamir, kamir-paper" in done.stderr
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("bench_clips.py", "methods: expected of kamir, kamir-paper"),
+        ("bench_kernels.py", "ops: expected of second_moments, weighted_covariance, psd_update, median_filter"),
+    ],
+)
+def test_an_unknown_name_is_refused_before_anything_runs(script, message):
+    done = subprocess.run([sys.executable, script, "wave"], cwd=BENCHMARKS, capture_output=True, text=True)
+    assert done.returncode == 2 and message in " ".join(done.stderr.split())
