@@ -184,7 +184,7 @@ def test_asking_for_more_finds_no_more(mixture):
 
 
 def test_silence_is_rest_and_a_single_microphone_rests_where_it_is_quiet():
-    assert detect_rests(torch.zeros(2, RATE), RATE).all()
+    assert detect_rests(torch.zeros(2, RATE), RATE).all() and detect_rests(torch.zeros(2, 1), RATE).all()
     wave = noise(1, 2 * RATE)
     wave[:, RATE:] *= 1e-3
     rests = detect_rests(wave, RATE)
