@@ -44,7 +44,25 @@ def spectra_of(mics: Tensor, sample_rate: int, window_size: int | None = None) -
 
 
 def reduction_of(name: str, mics: Tensor, estimates: np.ndarray, size: int, n_iter: int, **details) -> Reduction:
-    """The outcome, from spectra as those of :func:`spectra_of`; dtype and device of ``mics``.
+    """The outcome as every method returns it.
+
+    Parameters
+    ----------
+    name : str
+        Of the method.
+    mics : Tensor, shape (mics, samples)
+        Whose dtype, device and number of samples the sources get.
+    estimates : array, shape (frames, freqs, sources), complex128
+        Spectra, as those of :func:`spectra_of`.
+    size : int
+        Window in samples.
+    n_iter : int
+    **details
+        What only this method has to say.
+
+    Returns
+    -------
+    Reduction
 
     Examples
     --------
