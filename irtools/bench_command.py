@@ -15,9 +15,7 @@ from irtools.arguments import parse_list, parse_settings
 
 def bench(
     context: typer.Context,
-    preset: Annotated[
-        str | None, typer.Argument(help="scoreboard: all methods and rivals on its own scenes; see --data-root.")
-    ] = None,
+    preset: Annotated[str | None, typer.Argument(help="scoreboard: methods and rivals on scenes of its own.")] = None,
     out: Annotated[Path, typer.Option(help="The table, CSV; a run goes on with what it has.")] = Path("results.csv"),
     methods: Annotated[
         str | None,
