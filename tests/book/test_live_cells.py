@@ -8,18 +8,22 @@ import nbformat
 import pytest
 from chapters import ROOT, chapters
 
-# Moves every control to its other end, as a reader would; each move must print or show something new.
+# Moves every control to its other end, as a reader would, and presses the button of a cell that waits for one; each
+# move must print or show something new.
 MOVE_CONTROLS = """
 import contextlib, io
-from ipywidgets import Checkbox, FloatSlider
+from ipywidgets import Button, Checkbox, FloatSlider
 from ipywidgets.widgets.widget import _instances
 
 controls = [widget for widget in _instances.values() if isinstance(widget, (Checkbox, FloatSlider))]
+buttons = [widget for widget in _instances.values() if isinstance(widget, Button)]
 assert controls, "no control"
 for control in controls:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         control.value = (not control.value) if isinstance(control, Checkbox) else control.max
+        for button in buttons:
+            button.click()
     assert said.getvalue() and "Error" not in said.getvalue(), said.getvalue()
 print("controls moved:", len(controls))
 """
