@@ -126,3 +126,9 @@ def _without_code(text):
 
 def _bare(text):
     return re.sub(r"\$\$.*?\$\$|\$[^$]*\$|(?:\{[\w:]+\})?`[^`]*`", " ", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("path", [*chapters(), *PAGES], ids=lambda path: path.name)
+def test_numbers_of_another_page_have_a_format(path):
+    # Without one the path is taken for the key, which only the build of the whole book finds out.
+    assert not re.findall(r"\{glue:text\}`[^`:]+::\w+`", path.read_text())
