@@ -1,17 +1,10 @@
 """The fused median filter gives the numbers of the reference, exactly; without a GPU, in the interpreter."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from interpreter import DEVICE, assert_passes_in_interpreter, inside_nan, on_triton, without_triton
 
 from irtools.kernels.median_filter import _reference, median_filter
-
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-on_triton = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU: runs in the interpreter, below")
 
 # One bin, primes, more than a tile, a whole tile and one bin more, four axes.
 SHAPES = [(1, 1), (5, 7), (2, 3, 43), (128, 1), (3, 43), (2, 2, 3, 11)]
@@ -20,14 +13,6 @@ FOOTPRINTS = [(1, 1), (1, 3), (3, 1), (3, 3), (2, 4)]
 
 def sides(shape):
     return "x".join(map(str, shape))
-
-
-def inside_nan(values):
-    """The values as a view with steps into memory that holds NaN everywhere else."""
-    room = torch.full([2 * side + 3 for side in values.shape], torch.nan, device=DEVICE)
-    view = room[tuple(slice(1, 2 * side, 2) for side in values.shape)]
-    view.copy_(values)
-    return view
 
 
 def draw(shape, seed=0):
@@ -99,9 +84,6 @@ def test_more_taps_than_registers_are_refused_or_left_to_the_reference():
         median_filter(values.double(), footprint[:, :3], backend="triton")
 
 
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests above run here")
+@without_triton
 def test_everything_above_in_the_interpreter():
-    pytest.importorskip("triton")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+    assert_passes_in_interpreter(__file__)

@@ -1,17 +1,10 @@
 """The fused updates of the power model against the reference in double precision; without a GPU, in the interpreter."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from interpreter import DEVICE, assert_passes_in_interpreter, inside_nan, on_triton, without_triton
 
 from irtools.kernels.psd_update import _reference, gain_sums, psd_step, psd_update, wiener_update
-
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-on_triton = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU: runs in the interpreter, below")
 
 # One bin, primes, a whole tile and one frame more or less, several tiles and programs, products by `dot`, the most.
 SHAPES = [
@@ -32,14 +25,6 @@ def shown(shape):
     return "{}f-{}k-{}n-{}t".format(*shape)
 
 
-def inside_nan(values):
-    """The values as a view with steps into memory that holds NaN everywhere else."""
-    room = torch.full([2 * side + 3 for side in values.shape], torch.nan, dtype=values.dtype, device=values.device)
-    view = room[tuple(slice(1, 2 * side, 2) for side in values.shape)]
-    view.copy_(values)
-    return view
-
-
 def draw(shape, scale=1.0, common=False, seed=0):
     freqs, mics, sources, frames = shape
     generator = torch.Generator().manual_seed(seed)
@@ -49,12 +34,6 @@ def draw(shape, scale=1.0, common=False, seed=0):
 
     power, psd = positive(freqs, mics, frames).mul_(scale), positive(freqs, sources, frames).mul_(scale)
     return power, psd, positive(1 if common else freqs, mics, sources)
-
-
-@pytest.fixture
-def nan_in_new_memory(monkeypatch):
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *sides, **kind: empty(*sides, **kind).fill_(torch.nan))
 
 
 def assert_close_to_double(found, single, double):
@@ -156,9 +135,6 @@ def test_what_the_kernel_does_not_take_is_refused_or_left_to_the_reference(shape
     assert psd_update(*arguments, **options)[0].shape == arguments[1].shape
 
 
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests above run here")
+@without_triton
 def test_everything_above_in_the_interpreter():
-    pytest.importorskip("triton")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+    assert_passes_in_interpreter(__file__)

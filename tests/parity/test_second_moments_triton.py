@@ -1,17 +1,10 @@
 """The fused second moments against the float64 product; without a GPU, in Triton's interpreter."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from interpreter import DEVICE, assert_passes_in_interpreter, on_triton, without_triton
 
 from irtools.kernels.second_moments import second_moments
-
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-on_triton = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU: runs in the interpreter, below")
 
 # Rows of one or two tensors, and samples: one, primes, a whole block and one more or less, several programs, tiles.
 SHAPES = [
@@ -53,12 +46,6 @@ def assert_double(found, parts):
     assert found.dtype == expected.dtype and found.shape == expected.shape
     level = torch.diagonal(expected, dim1=-2, dim2=-1).real.sqrt()
     assert ((found - expected).abs() <= 1e-13 * level[..., :, None] * level[..., None, :]).all()
-
-
-@pytest.fixture
-def nan_in_new_memory(monkeypatch):
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *sides, **kind: empty(*sides, **kind).fill_(torch.nan))
 
 
 @on_triton
@@ -131,9 +118,6 @@ def test_what_the_kernel_does_not_take_is_refused_or_left_to_torch(rows, reason)
     assert torch.equal(second_moments(*rows), second_moments(*rows, backend="torch"))
 
 
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests above run here")
+@without_triton
 def test_everything_above_in_the_interpreter():
-    pytest.importorskip("triton")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+    assert_passes_in_interpreter(__file__)

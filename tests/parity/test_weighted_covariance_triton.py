@@ -1,17 +1,11 @@
 """The fused weighted covariances against their definition in double precision; without a GPU, in the interpreter."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from interpreter import assert_passes_in_interpreter, inside_nan, on_triton, without_triton
 
 from irtools.kernels.weighted_covariance import _reference, outer_products, weighted_covariance
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
-on_triton = pytest.mark.skipif(DEVICE == "cpu" and not INTERPRETED, reason="no GPU: runs in the interpreter, below")
 DTYPES = [torch.float32, torch.complex64]
 ATOL = 1e-6
 
@@ -37,14 +31,6 @@ def shown(shape):
     return "{}f-{}k-{}n-{}t".format(*shape)
 
 
-def inside_nan(values):
-    """The values as a view with steps into memory that holds NaN everywhere else."""
-    room = torch.full([2 * side + 3 for side in values.shape], torch.nan, dtype=values.dtype, device=DEVICE)
-    view = room[tuple(slice(1, 2 * side, 2) for side in values.shape)]
-    view.copy_(values)
-    return view
-
-
 def draw(shape, dtype, scale=1.0, batch=None):
     freqs, mics, sources, frames = shape
     batch = (freqs,) if batch is None else batch
@@ -67,12 +53,6 @@ def assert_close_to_double(found, x, weights):
     assert torch.equal(found, found.mH)
     error, allowed = (((ours - truth).abs() / level).max() for ours in (found, by_torch(x, weights)))
     assert error <= 2 * allowed + ATOL
-
-
-@pytest.fixture
-def nan_in_new_memory(monkeypatch):
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *sides, **kind: empty(*sides, **kind).fill_(torch.nan))
 
 
 @on_triton
@@ -142,9 +122,6 @@ def test_what_the_kernel_does_not_take_is_refused_or_left_to_torch(x, weights, p
     assert weighted_covariance(x, weights, products=products).shape == (len(weights), len(x), len(x))
 
 
-@pytest.mark.skipif(DEVICE == "cuda" or INTERPRETED, reason="the tests above run here")
+@without_triton
 def test_everything_above_in_the_interpreter():
-    pytest.importorskip("triton")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True)
-    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+    assert_passes_in_interpreter(__file__)
