@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 
 # The script update_expected.py and the tests share one module.
 sys.path.insert(0, str(Path(__file__).parent))
+
+QUIET = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync""".split()
 
 
 def pytest_collection_modifyitems(items):
@@ -32,3 +36,16 @@ def first_run(tmp_path_factory, testrun_uid):
         return json.loads(saved.read_text())
 
     return results
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium that asks nobody anything."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    assert chromium, "no chromium on PATH: run binder/tools.sh chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()

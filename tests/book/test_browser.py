@@ -3,7 +3,6 @@
 import functools
 import http.server
 import re
-import shutil
 import threading
 
 import pytest
@@ -11,23 +10,13 @@ from chapters import ROOT
 
 SITE = ROOT / "_build/html"
 PAGES = re.findall(r"book/\w+", (ROOT / "_toc.yml").read_text())
-QUIET = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync""".split()
 
 pytestmark = [pytest.mark.browser]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
+@pytest.fixture(scope="module", autouse=True)
+def book_is_built():
     assert (SITE / "index.html").exists(), "no built book in _build/html: run `make book`"
-    chromium = shutil.which("chromium")
-    assert chromium, "no chromium on PATH: run binder/tools.sh chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
