@@ -14,10 +14,10 @@ import warnings
 import torch
 from provenance import provenance, write_row
 
-from irtools.methods.alternating import alternating_minimisation
-from irtools.methods.alternating_reference import alternate_on_samples
-from irtools.methods.alternating_updates import Settings
-from irtools.methods.reduction import ConvergenceWarning
+from irtools.methods.alternating.loops import alternate_on_samples
+from irtools.methods.alternating.minimisation import alternating_minimisation
+from irtools.methods.alternating.updates import Settings
+from irtools.methods.separator import ConvergenceWarning
 
 SAMPLE_RATE = 44100
 

@@ -17,11 +17,11 @@ import torch
 from bench_masks import SAMPLE_RATE, best_of, recording
 from provenance import provenance, write_row
 
-from irtools.methods import linear_demixing
-from irtools.methods.close_mic_reference import linear_by_loops, room_by_loops
-from irtools.methods.closemic import close_mic_demixing
-from irtools.methods.linear_demixing import demix_linear
-from irtools.methods.room_demixing import RoomSettings, demix_room, first_belief
+from irtools.methods.closemic import linear as linear_demixing
+from irtools.methods.closemic.demixing import close_mic_demixing
+from irtools.methods.closemic.linear import demix_linear
+from irtools.methods.closemic.loops import linear_by_loops, room_by_loops
+from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
 from irtools.stft import stft
 
 ITERATIONS = 10

@@ -17,9 +17,9 @@ import torch
 from provenance import RESULTS, provenance, write_rows
 
 import irtools as ir
-from irtools.live_measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio
+from irtools.band.songs import songs
 from irtools.metrics import si_sdr
-from irtools.multitrack.band import songs
+from irtools.metrics.blind.measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio
 
 RATE = 22050
 CHOSEN_ON = 3

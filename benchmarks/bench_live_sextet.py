@@ -15,9 +15,9 @@ import torch
 from provenance import provenance, write_row
 
 import irtools as ir
-from irtools.arrival_delays import arrival_delays
-from irtools.bleed_matrix import bleed_matrix
-from irtools.live_measures import detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
+from irtools.metrics.blind.bleed_matrix import bleed_matrix
+from irtools.metrics.blind.delays import arrival_delays
+from irtools.metrics.blind.measures import detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
 
 PLAYERS = ("piano", "bass", "soprano", "alto", "tenor", "baryton")
 RESTING = {"alto": "alto", "tenor": "tenor", "baryton": "baritone"}

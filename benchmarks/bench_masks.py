@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from provenance import provenance, write_row
 
-from irtools.methods import fastmira, kamir, mira
-from irtools.methods.power_fit import first_gains, first_psd, fit
-from irtools.methods.power_model import Settings
-from irtools.methods.power_model_reference import fit_by_loops, reduce_by_loops
-from irtools.methods.power_spectra import powers
+from irtools.methods.powers import fastmira, kamir, mira
+from irtools.methods.powers.fit import first_gains, first_psd, fit
+from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
+from irtools.methods.powers.settings import Settings
+from irtools.methods.powers.spectra import powers
 from irtools.stft import stft
 
 SAMPLE_RATE = 44100

@@ -19,7 +19,7 @@ import torch
 from provenance import provenance, write_row
 
 from irtools.methods.registry import METHODS
-from irtools.multitrack.files import MultitrackReader, MultitrackWriter
+from irtools.recording.files import MultitrackReader, MultitrackWriter
 
 LIMIT_MIB = 2048
 
@@ -55,7 +55,7 @@ def error_of(estimates: Path, references: Path) -> float:
 _MEASURED = r"""
 import re
 from pathlib import Path
-from irtools import cli
+from irtools.commands import main as cli
 try:
     cli.main()
 finally:

@@ -19,7 +19,7 @@ import torch
 from provenance import provenance, write_row
 
 from irtools.metrics import bss_eval
-from irtools.multitrack.datasets import falcon69
+from irtools.recording.datasets import falcon69
 
 TOLERANCE_DB = 1e-4
 ROUNDING_DB = 120.0

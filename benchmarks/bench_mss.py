@@ -10,7 +10,7 @@ are kept and their training is skipped, an interrupted training goes on from its
 - reference: what needs no training, the mixture, a quarter of it, and the Wiener mask of the true powers;
 - separation: a trained network.
 
-BSS Eval is irtools.bss_eval; on the first song it is compared with museval, which has to agree.
+BSS Eval is irtools.metrics.bss_eval; on the first song it is compared with museval, which has to agree.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pathlib import Path
 import torch
 from provenance import RESULTS, provenance, write_rows
 
-from irtools.bss_eval import bss_eval
-from irtools.distortion import sdr, si_sdr
-from irtools.multitrack.band import render_song
-from irtools.multitrack.band import songs as band_seeds
-from irtools.oracles import mask_oracle
-from irtools.silence_scores import activity_scores, silence_scores
+from irtools.band.songs import render_song
+from irtools.band.songs import songs as band_seeds
+from irtools.metrics.bss_eval import bss_eval
+from irtools.metrics.distortion import sdr, si_sdr
+from irtools.metrics.oracles import mask_oracle
+from irtools.metrics.silence import activity_scores, silence_scores
 from irtools.training.conditions import CONDITIONS, STAGES, stage_scene, training_stems
 from irtools.training.separation import SeparationSettings, train_separator
 

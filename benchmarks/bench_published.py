@@ -20,10 +20,10 @@ from provenance import provenance, write_rows
 from torch import Tensor
 
 import irtools as ir
+from irtools.band.songs import songs
 from irtools.metrics import sdr, si_sdr
-from irtools.multitrack.band import songs
-from irtools.multitrack.resampling import resample
 from irtools.nets import build
+from irtools.recording.resampling import resample
 
 SAMPLE_RATE, SECONDS = 22050, 10
 LAWS = ("constant", "uniform", "attenuated")

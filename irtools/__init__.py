@@ -8,26 +8,27 @@ n is that source *as heard at its own microphone*.
 
 from importlib import import_module
 
-from irtools._version import __version__
+__version__ = "0.1.0"
+
 
 _EXPORTS = {
     "METHODS": "irtools.methods.registry",
-    "ConvergenceWarning": "irtools.methods.reduction",
-    "Multitrack": "irtools.multitrack.files",
-    "Reduction": "irtools.methods.reduction",
-    "Scene": "irtools.multitrack.scene",
+    "ConvergenceWarning": "irtools.methods.separator",
+    "Multitrack": "irtools.recording.files",
+    "Reduction": "irtools.methods.separator",
+    "Scene": "irtools.stage.scene",
     "Scores": "irtools.metrics",
-    "draw_gains": "irtools.multitrack.gain_laws",
-    "falcon69": "irtools.multitrack.datasets",
-    "lay_out_stage": "irtools.multitrack.stage_geometry",
-    "read_multitrack": "irtools.multitrack.files",
+    "draw_gains": "irtools.stage.gain_laws",
+    "falcon69": "irtools.recording.datasets",
+    "lay_out_stage": "irtools.stage.geometry",
+    "read_multitrack": "irtools.recording.files",
     "reduce": "irtools.methods.registry",
-    "render_song": "irtools.multitrack.band",
-    "room_impulse_responses": "irtools.multitrack.room_responses",
+    "render_song": "irtools.band.songs",
+    "room_impulse_responses": "irtools.stage.room_responses",
     "score": "irtools.metrics",
-    "simulate_linear": "irtools.multitrack.mixing",
-    "simulate_room": "irtools.multitrack.room",
-    "write_multitrack": "irtools.multitrack.files",
+    "simulate_linear": "irtools.stage.linear",
+    "simulate_room": "irtools.stage.room",
+    "write_multitrack": "irtools.recording.files",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

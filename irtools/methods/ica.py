@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from irtools.kernels.second_moments import second_moments
-from irtools.methods.reduction import ConvergenceWarning, Reduction, Separator, check_assignment, check_mics
+from irtools.methods.separator import ConvergenceWarning, Reduction, Separator, check_assignment, check_mics
 
 _FUNCTIONS = ("logcosh", "exp", "cube")
 # Of a microphone's power, and of the largest eigenvalue of the correlations: less than this is nothing.

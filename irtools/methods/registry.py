@@ -8,8 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from irtools.methods import alternating, closemic, fastmira, ica, kamir, mira, neural
-from irtools.methods.reduction import Reduction, check_mics
+from irtools.methods import ica
+from irtools.methods.alternating import minimisation as alternating
+from irtools.methods.closemic import demixing as closemic
+from irtools.methods.networks import methods as neural
+from irtools.methods.powers import fastmira, kamir, mira
+from irtools.methods.separator import Reduction, check_mics
 
 METHODS = {
     "am": alternating.alternating_minimisation,

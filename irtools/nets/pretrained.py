@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from irtools.multitrack.replacing import replacing, write_json
 from irtools.nets import build
+from irtools.recording.replacing import replacing, write_json
 
 #: Weights that come with the library.
-FOLDER = Path(__file__).parents[1] / "weights"
+FOLDER = Path(__file__).parent / "weights"
 _SUFFIX = ".safetensors"
 _NEEDED = ("net", "config", "sha256")
 

@@ -119,11 +119,7 @@ class TUNet(nn.Module):
         )
         widths = (n_mics * time * channels[-1], *dense, n_mics * n_sources)
         self.dense = nn.Sequential(
-            *(
-                layer
-                for before, after in pairwise(widths)
-                for layer in (nn.Linear(before, after), nn.ReLU())
-            )
+            *(layer for before, after in pairwise(widths) for layer in (nn.Linear(before, after), nn.ReLU()))
         )
         start_like_keras(self)
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from irtools.methods.registry import reduce
-from irtools.multitrack.mixing import INTERFERENCE, simulate_linear
-from irtools.multitrack.room import simulate_room
-from irtools.multitrack.scene import Scene
+from irtools.stage.linear import INTERFERENCE, simulate_linear
+from irtools.stage.room import simulate_room
+from irtools.stage.scene import Scene
 from irtools.training.examples import derived_seed
 
 #: What may be done with the bleed of a stage: there is none, it stays, or a method of the registry reduces it.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from irtools.multitrack.composition.dice import stable_hash
-from irtools.multitrack.gain_laws import draw_gains
+from irtools.band.composition.dice import stable_hash
+from irtools.stage.gain_laws import draw_gains
 from irtools.training.rooms import room_bank, stage_images
 from irtools.training.settings import Settings
 from irtools.training.stems import Stems, band_pool, draw_stems, folder_pool
@@ -168,8 +168,7 @@ def fixed_scenes(material: Material, settings: Settings, count: int) -> list[Bat
         Of one scene each.
     """
     return [
-        draw_batch(material, settings, derived_seed("fixed", material.part, number), batch=1)
-        for number in range(count)
+        draw_batch(material, settings, derived_seed("fixed", material.part, number), batch=1) for number in range(count)
     ]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from irtools.distortion import si_sdr
+from irtools.metrics.distortion import si_sdr
 from irtools.training.examples import Batch, Material, Steps, derived_seed, fixed_scenes
 from irtools.training.settings import Settings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import lightning
 
-from irtools.multitrack.replacing import replacing
 from irtools.nets.pretrained import save
+from irtools.recording.replacing import replacing
 
 COLUMNS = ("step", "loss", "learning_rate", "improvement_db", "seconds")
 LOG, CHECKPOINT = "log.csv", "last.ckpt"
@@ -132,9 +132,7 @@ def read_log(path) -> list[dict]:
     """
     path = Path(path)
     with (path / LOG if path.is_dir() else path).open(newline="") as file:
-        return [
-            {name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)
-        ]
+        return [{name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def _keep_rows(path: Path, step: int) -> None:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from irtools.multitrack.composition.dice import Dice, stable_hash
-from irtools.multitrack.replacing import replacing
-from irtools.multitrack.room_responses import room_impulse_responses
-from irtools.multitrack.song_cache import default_folder
-from irtools.multitrack.stage_geometry import lay_out_stage
+from irtools.band.cache import default_folder
+from irtools.band.composition.dice import Dice, stable_hash
+from irtools.recording.replacing import replacing
+from irtools.stage.geometry import lay_out_stage
+from irtools.stage.room_responses import room_impulse_responses
 
 # Changes with every change of what a seed gives.
 _VERSION = 1
@@ -47,7 +47,7 @@ def room_bank(
         Ranges, in s and m.
     cache_dir : Path, optional
         Where responses are kept; by default beside rendered songs, see
-        :func:`irtools.multitrack.song_cache.default_folder`.
+        :func:`irtools.band.cache.default_folder`.
     on_room : callable, optional
         ``on_room(done, total)``.
 

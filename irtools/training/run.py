@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from irtools.multitrack.replacing import write_json
 from irtools.nets import build
 from irtools.nets.pretrained import load, read_card
 from irtools.provenance import provenance
+from irtools.recording.replacing import write_json
 from irtools.training.examples import Material, derived_seed, draw_batch, gather
 from irtools.training.settings import Settings, preset_settings
 
@@ -197,9 +197,7 @@ def _fit(model, material, settings, folder, card, minutes, accelerator, workers,
         )
 
 
-def _affordable_steps(
-    net: nn.Module, material: Material, settings: Settings, minutes: float, accelerator: str
-) -> int:
+def _affordable_steps(net: nn.Module, material: Material, settings: Settings, minutes: float, accelerator: str) -> int:
     """How many steps fit in the time, measured on a copy of the network."""
     device = "cuda" if accelerator == "gpu" else "cpu"
     trial, took = deepcopy(net).to(device).train(), []

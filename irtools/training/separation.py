@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from irtools.multitrack.replacing import replacing
 from irtools.nets.waveunet import WaveUNet
+from irtools.recording.replacing import replacing
 from irtools.training.examples import derived_seed
 
 

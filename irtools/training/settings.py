@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from irtools.multitrack.gain_laws import law_parameters
 from irtools.nets import NETS
 from irtools.nets.losses import check_kind
+from irtools.stage.gain_laws import law_parameters
 
 SCENES = ("linear", "stage")
 OPTIMIZERS = ("adam", "adamw")

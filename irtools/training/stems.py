@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from irtools.multitrack.band import render_song
-from irtools.multitrack.band import songs as band_seeds
-from irtools.multitrack.datasets import list_songs
-from irtools.multitrack.reading import MultitrackReader
-from irtools.multitrack.resampling import resample
-from irtools.multitrack.songs import PARTS, Song, split_songs
+from irtools.band.songs import render_song
+from irtools.band.songs import songs as band_seeds
+from irtools.recording.datasets import list_songs
+from irtools.recording.datasets.songs import PARTS, Song, split_songs
+from irtools.recording.reading import MultitrackReader
+from irtools.recording.resampling import resample
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def band_pool(
     Parameters
     ----------
     part : {"train", "validation", "test"}
-        Of :func:`irtools.multitrack.band.songs`.
+        Of :func:`irtools.band.songs.songs`.
     sample_rate : int
         In Hz.
     songs : int
@@ -93,7 +93,7 @@ def folder_pool(root, part: str, sample_rate: int) -> list[Stems]:
     ----------
     root : path
     part : {"train", "validation", "test"}
-        Of :func:`irtools.multitrack.songs.split_songs`: no artist is in two of them.
+        Of :func:`irtools.recording.datasets.songs.split_songs`: no artist is in two of them.
     sample_rate : int
         In Hz, to which segments are resampled.
 
@@ -122,9 +122,7 @@ def _in_memory(title: str, waveforms: Tensor) -> Stems:
 
 
 def _on_disk(song: Song, sample_rate: int) -> Stems:
-    with MultitrackReader(
-        [path for _, path in song.files], channels=song.channels, lengths=song.lengths
-    ) as reader:
+    with MultitrackReader([path for _, path in song.files], channels=song.channels, lengths=song.lengths) as reader:
         rate, total = reader.sample_rate, reader.samples
 
     def read(start: int, samples: int) -> Tensor:

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from irtools.listening.orders import listener_order
-from irtools.listening.page import listening_page, write_page
-from irtools.listening.ratings import read_ratings
-from irtools.listening.trials import Trial
+from irtools.comparison.listening.orders import listener_order
+from irtools.comparison.listening.page import listening_page, write_page
+from irtools.comparison.listening.ratings import read_ratings
+from irtools.comparison.listening.trials import Trial
 
 RATE, SEED = 8000, 5
 CONDITIONS = ('says "five", loud', "mira", "reference")

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.methods.alternating import alternating_minimisation
-from irtools.methods.alternating_reference import alternate_on_samples
-from irtools.methods.alternating_updates import VARIANTS, Settings
+from irtools.methods.alternating.loops import alternate_on_samples
+from irtools.methods.alternating.minimisation import alternating_minimisation
+from irtools.methods.alternating.updates import VARIANTS, Settings
 
 
 def sparse_sources(n_sources, samples, seed):
@@ -85,8 +85,6 @@ def test_blocks_are_independent_problems():
     found = alternating_minimisation(mics, mixdown=mixdown, **options)
     for start in range(0, mics.shape[1], 25):
         piece = slice(start, start + 25)
-        alone = alternating_minimisation(
-            mics[:, piece], mixdown=mixdown[piece], **options, block_samples=None
-        )
+        alone = alternating_minimisation(mics[:, piece], mixdown=mixdown[piece], **options, block_samples=None)
         assert torch.allclose(found.sources[:, piece], alone.sources, rtol=1e-6, atol=1e-9)
     assert found.gains.shape == (3, 3)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from irtools.methods import linear_demixing
-from irtools.methods.close_mic_reference import linear_by_loops, room_by_loops
-from irtools.methods.linear_demixing import demix_linear
-from irtools.methods.room_demixing import RoomSettings, demix_room, first_belief
+from irtools.methods.closemic import linear as linear_demixing
+from irtools.methods.closemic.linear import demix_linear
+from irtools.methods.closemic.loops import linear_by_loops, room_by_loops
+from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
 
 
 def spectra(freqs, mics, frames, seed=0):

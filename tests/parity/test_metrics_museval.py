@@ -114,7 +114,7 @@ def test_one_very_quiet_source(museval_metrics):
 
 @pytest.mark.parametrize("distorted", [False, True])
 def test_falcon_equals_museval(museval_metrics, distorted):
-    from irtools.multitrack.datasets import falcon69
+    from irtools.recording.datasets import falcon69
 
     song = falcon69()
     references = song.waveforms[:, : 3 * song.sample_rate]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irtools.kernels.psd_update import _blocks, _reference, gain_sums, psd_step, psd_update, wiener_update
-from irtools.methods.power_fit import divergence
-from irtools.methods.power_model import NOISE
+from irtools.methods.powers.fit import divergence
+from irtools.methods.powers.settings import NOISE
 
 SHAPES = {
     "freqs": st.integers(1, 4),

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.methods.alternating import alternating_minimisation, learn
-from irtools.methods.alternating_updates import VARIANTS, Settings, project
-from irtools.methods.reduction import ConvergenceWarning
+from irtools.methods.alternating.minimisation import alternating_minimisation, learn
+from irtools.methods.alternating.updates import VARIANTS, Settings, project
+from irtools.methods.separator import ConvergenceWarning
 
 
 def scene(n=4, samples=20_000, seed=0, bleed=0.1):

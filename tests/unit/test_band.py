@@ -14,14 +14,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irtools.multitrack import song_cache, synthesis
-from irtools.multitrack.band import render_song, songs, split_of
-from irtools.multitrack.composition import LINEUPS, compose, describe
-from irtools.multitrack.composition.dice import Dice
-from irtools.multitrack.composition.drums import GROOVES
-from irtools.multitrack.composition.harmony import PROGRESSIONS, parse_chord, voice_chord
-from irtools.multitrack.composition.metres import METRES
-from irtools.multitrack.composition.sketch import Clock, Gesture, Sketch, perform
+from irtools.band import cache as song_cache
+from irtools.band import synthesis
+from irtools.band.composition import LINEUPS, compose, describe
+from irtools.band.composition.dice import Dice
+from irtools.band.composition.drums import GROOVES
+from irtools.band.composition.harmony import PROGRESSIONS, parse_chord, voice_chord
+from irtools.band.composition.metres import METRES
+from irtools.band.composition.sketch import Clock, Gesture, Sketch, perform
+from irtools.band.songs import render_song, songs, split_of
 
 SEEDS = range(30)
 ALL_LINEUPS = pytest.mark.parametrize("lineup", list(LINEUPS))
@@ -281,7 +282,7 @@ def test_a_longer_song_goes_on_where_the_shorter_one_ends():
 @ALL_LINEUPS
 def test_the_same_seed_gives_the_same_bytes_in_another_process(lineup):
     code = (
-        "import hashlib; from irtools.multitrack.band import render_song;"
+        "import hashlib; from irtools.band.songs import render_song;"
         f"s = render_song(11, lineup={lineup!r}, seconds=2.0, sample_rate=16000, cache_dir=False);"
         "print(hashlib.sha256(s.waveforms.numpy().tobytes()).hexdigest())"
     )
@@ -308,7 +309,7 @@ def test_violin_follows_the_voice_late():
 
 def test_a_kept_song_is_read_and_equal(tmp_path, monkeypatch):
     first = render_song(8, seconds=1.0, sample_rate=16000, cache_dir=tmp_path)
-    monkeypatch.setattr("irtools.multitrack.band.render", lambda *_: pytest.fail("rendered again"))
+    monkeypatch.setattr("irtools.band.songs.render", lambda *_: pytest.fail("rendered again"))
     assert digest(render_song(8, seconds=1.0, sample_rate=16000, cache_dir=tmp_path)) == digest(first)
     assert [path.suffix for path in tmp_path.iterdir()] == [".song"]
 
@@ -435,7 +436,7 @@ def test_a_missing_soundfont_says_how_to_install_it(monkeypatch):
 
 def test_rendering_does_not_import_pretty_midi():
     code = (
-        "import sys; from irtools.multitrack.band import render_song;"
+        "import sys; from irtools.band.songs import render_song;"
         "assert not {'tinysoundfont', 'scipy.signal'} & set(sys.modules);"
         "render_song(0, seconds=0.1, sample_rate=8000, cache_dir=False); assert 'pretty_midi' not in sys.modules"
     )

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import irtools as ir
-from irtools import cli
-from irtools.benchmark import (
+from irtools.commands import main as cli
+from irtools.comparison import (
     BASELINES,
     COLUMNS,
     STAGES,
@@ -34,8 +34,8 @@ from irtools.benchmark import (
     scenes_of,
     summarise,
 )
-from irtools.benchmark.running import threads_per_job
-from irtools.benchmark.summary import summary_table
+from irtools.comparison.running import threads_per_job
+from irtools.comparison.summary import summary_table
 from irtools.provenance import provenance, usable_cores
 
 RATE = 8000
@@ -204,9 +204,9 @@ import sys
 from pathlib import Path
 import numpy as np
 import torch
-from irtools.benchmark.measured import measure
+from irtools.comparison.measured import measure
 from irtools.methods import registry
-from irtools.methods.reduction import Reduction
+from irtools.methods.separator import Reduction
 
 def greedy(mics, sample_rate=None):
     block = torch.ones(int(mics.shape[1] / 16000 * (256 << 20)), dtype=torch.uint8)
@@ -351,7 +351,8 @@ def test_jobs_share_the_cores(cores, jobs):
 
 
 def bench(*arguments) -> list[str]:
-    return [sys.executable, "-m", "irtools.cli", "bench", "--scenes", "linear", "--seconds", "1", *map(str, arguments)]
+    command = [sys.executable, "-m", "irtools.commands.main", "bench", "--scenes", "linear", "--seconds", "1"]
+    return [*command, *map(str, arguments)]
 
 
 @pytest.mark.slow

@@ -15,12 +15,12 @@ import soundfile
 import torch
 
 import irtools as ir
-from irtools import cli
+from irtools.commands import main as cli
 from irtools.methods import registry
 
 RATE = 8000
 NAMES = ("bass", "drums", "vocals")
-COMMAND = [sys.executable, "-m", "irtools.cli"]
+COMMAND = [sys.executable, "-m", "irtools.commands.main"]
 
 
 class Stage:
@@ -104,7 +104,7 @@ def test_every_option_has_a_help_text(stage, command):
 
 def test_shell_completion_completes_commands():
     asked = os.environ | {"_IRTOOLS_COMPLETE": "complete_bash", "COMP_WORDS": "irtools re", "COMP_CWORD": "1"}
-    script = "import sys; sys.argv = ['irtools']; from irtools.cli import main; main()"
+    script = "import sys; sys.argv = ['irtools']; from irtools.commands.main import main; main()"
     done = subprocess.run([sys.executable, "-c", script], env=asked, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["reduce"]
 
@@ -535,7 +535,7 @@ def test_a_process_elsewhere_with_absolute_paths_and_no_terminal(stage, tmp_path
 
 def test_a_reader_that_goes_away_is_no_traceback():
     done = subprocess.run(
-        f"'{sys.executable}' -m irtools.cli --help | true", shell=True, capture_output=True, text=True
+        f"'{sys.executable}' -m irtools.commands.main --help | true", shell=True, capture_output=True, text=True
     )
     assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
 
@@ -598,8 +598,8 @@ def test_an_interrupted_run_leaves_nothing(stage):
 MEMORY = r"""
 import re
 from pathlib import Path
-from irtools.methods.streaming import reduce_files
-from irtools.multitrack.files import MultitrackReader
+from irtools.methods.streaming.files import reduce_files
+from irtools.recording.files import MultitrackReader
 for part in ("short", "long"):
     with MultitrackReader(part) as reader:
         reduce_files(reader, Path("out_" + part), "am", chunk_seconds=1.0, variant="notebook")

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import irtools as ir
-from irtools.methods.bins import phase_spread, sample_bins
-from irtools.methods.channel_levels import channel_levels
-from irtools.methods.closemic import close_mic_demixing, learn
-from irtools.methods.linear_demixing import demix_linear
+from irtools.methods.closemic.bins import phase_spread, sample_bins
+from irtools.methods.closemic.channel_levels import channel_levels
+from irtools.methods.closemic.demixing import close_mic_demixing, learn
+from irtools.methods.closemic.linear import demix_linear
 from irtools.metrics import si_sdr
 
 RATE = 8000

@@ -12,10 +12,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from irtools.multitrack import falcon
-from irtools.multitrack.datasets import (
+from irtools.recording.datasets import (
     DATASETS,
     Song,
+    falcon,
     falcon69,
     folder_songs,
     list_songs,
@@ -63,7 +63,7 @@ def test_falcon_is_what_stempeg_decodes():
 
 def test_falcon_imports_neither_stempeg_nor_musdb():
     code = (
-        "import sys; from irtools.multitrack.datasets import falcon69; falcon69();"
+        "import sys; from irtools.recording.datasets import falcon69; falcon69();"
         "sys.exit(any(name in sys.modules for name in ('stempeg', 'musdb')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -19,9 +19,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.multitrack import writing
-from irtools.multitrack.audit import Auditor, audit, clipped_samples
-from irtools.multitrack.files import (
+from irtools.recording import writing
+from irtools.recording.audit import Auditor, audit, clipped_samples
+from irtools.recording.files import (
     Multitrack,
     MultitrackReader,
     MultitrackWriter,
@@ -30,7 +30,7 @@ from irtools.multitrack.files import (
     write_json,
     write_multitrack,
 )
-from irtools.multitrack.replacing import replacing
+from irtools.recording.replacing import replacing
 
 RATE = 8000
 # Any finite float32, beyond ±1, subnormal and -0.0 too.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import irtools as ir
 from irtools.methods.ica import _gather, independent_components, learn
-from irtools.methods.reduction import ConvergenceWarning
+from irtools.methods.separator import ConvergenceWarning
 
 SAMPLES = 20_000
 seeds = st.integers(0, 10_000)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.benchmark.intervals import bootstrap
+from irtools.comparison.intervals import bootstrap
 
 
 def test_an_interval_of_90_percent_covers_the_mean_in_about_90_percent_of_experiments():

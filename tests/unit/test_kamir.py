@@ -7,13 +7,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.distortion import si_sdr
-from irtools.methods.kamir import PRESETS, kamir, kamir_images, learn
-from irtools.methods.power_fit import first_gains, first_psd, fit
-from irtools.methods.power_model import Settings, close_matrix
-from irtools.methods.power_model_reference import fit_by_loops, reduce_by_loops
-from irtools.methods.power_reduction import reduce_powers
-from irtools.methods.power_spectra import equaliser, powers
+from irtools.methods.powers.fit import first_gains, first_psd, fit
+from irtools.methods.powers.kamir import PRESETS, kamir, kamir_images, learn
+from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
+from irtools.methods.powers.reduction import reduce_powers
+from irtools.methods.powers.settings import Settings, close_matrix
+from irtools.methods.powers.spectra import equaliser, powers
+from irtools.metrics.distortion import si_sdr
 
 SMALL = {"window_size": 256, "hop": 64}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from irtools.benchmark.ledger import VERDICTS, Claim, read_ledger
-from irtools.benchmark.recount import decide, recount
-from irtools.listening.published import SARAGA, SARAGA_LISTENERS
+from irtools.comparison.ledger import VERDICTS, Claim, read_ledger
+from irtools.comparison.listening.published import SARAGA, SARAGA_LISTENERS
+from irtools.comparison.recount import decide, recount
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES, CLAIMS = read_ledger(ROOT / "benchmarks/ledger.yml")

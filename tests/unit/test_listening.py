@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import irtools as ir
-from irtools import cli
-from irtools.listening.analysis import analyse, compare, holm, mean_interval, screened_out
-from irtools.listening.orders import listener_order
-from irtools.listening.page import listening_page
-from irtools.listening.published import SARAGA, SARAGA_LISTENERS, is_attainable, paired_bounds
-from irtools.listening.ratings import COLUMNS, SCALES, Rating, read_ratings
-from irtools.listening.trials import low_pass, make_trials
+from irtools.commands import main as cli
+from irtools.comparison.listening.analysis import analyse, compare, holm, mean_interval, screened_out
+from irtools.comparison.listening.orders import listener_order
+from irtools.comparison.listening.page import listening_page
+from irtools.comparison.listening.published import SARAGA, SARAGA_LISTENERS, is_attainable, paired_bounds
+from irtools.comparison.listening.ratings import COLUMNS, SCALES, Rating, read_ratings
+from irtools.comparison.listening.trials import low_pass, make_trials
 
 RATE, NAMES = 8000, ("bass", "vocals")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

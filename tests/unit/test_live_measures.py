@@ -7,12 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.arrival_delays import arrival_delays, gcc_phat
-from irtools.bleed_matrix import band_powers, bleed_matrix, explained_by_others
-from irtools.live_measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
-from irtools.multitrack.band import render_song
-from irtools.multitrack.mixing import simulate_linear
-from irtools.multitrack.room import simulate_room
+from irtools.band.songs import render_song
+from irtools.metrics.blind.bleed_matrix import band_powers, bleed_matrix, explained_by_others
+from irtools.metrics.blind.delays import arrival_delays, gcc_phat
+from irtools.metrics.blind.measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
+from irtools.stage.linear import simulate_linear
+from irtools.stage.room import simulate_room
 
 RATE = 8000
 QUICK = settings(deadline=None, max_examples=15)
@@ -245,7 +245,7 @@ def test_coherence_is_that_of_plain_loops():
 
 
 def test_power_weights_hear_the_loud_frequencies():
-    from irtools.listening.trials import low_pass
+    from irtools.comparison.listening.trials import low_pass
 
     shared = 10 * low_pass(noise(40000), RATE, 400.0)
     mics = noise(2, 40000) + shared

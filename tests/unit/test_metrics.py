@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.bss_eval import block_toeplitz, correlations, projection_filters
 from irtools.metrics import (
     bss_eval,
     delay_aligned_sdr,
@@ -19,6 +18,7 @@ from irtools.metrics import (
     sdr,
     si_sdr,
 )
+from irtools.metrics.bss_eval import block_toeplitz, correlations, projection_filters
 
 seeds = st.integers(0, 2**31 - 1)
 QUICK = settings(deadline=None, max_examples=25)  # the first call of an operation pays for its set-up

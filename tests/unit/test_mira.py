@@ -7,14 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.distortion import si_sdr
-from irtools.methods import fastmira as fastmira_module
-from irtools.methods import mira as mira_module
-from irtools.methods.fastmira import fastmira
-from irtools.methods.mira import PRESETS, mira, mira_images
-from irtools.methods.power_model import Settings
-from irtools.methods.power_model_reference import fit_by_loops, reduce_by_loops
-from irtools.methods.random_projections import projected_powers
+from irtools.methods.powers import fastmira as fastmira_module
+from irtools.methods.powers import mira as mira_module
+from irtools.methods.powers.fastmira import fastmira
+from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
+from irtools.methods.powers.mira import PRESETS, mira, mira_images
+from irtools.methods.powers.random_projections import projected_powers
+from irtools.methods.powers.settings import Settings
+from irtools.metrics.distortion import si_sdr
 from irtools.stft import stft
 
 SMALL = {"window_size": 256, "hop": 64}

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.multitrack.gain_laws import LAWS, law_parameters
-from irtools.multitrack.mixing import INTERFERENCE, Scene, add_sensor_noise, draw_gains, simulate_linear
+from irtools.stage.gain_laws import LAWS, law_parameters
+from irtools.stage.linear import INTERFERENCE, Scene, add_sensor_noise, draw_gains, simulate_linear
 
 SHAPES = st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(n, 8), st.just(n)))
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from irtools.methods import network_reduction, neural
+from irtools.methods.networks import methods as neural
+from irtools.methods.networks import reduction as network_reduction
 from irtools.nets import build, pretrained
 from irtools.nets.estimate import Estimate
 from irtools.nets.inverse import own_mic_images

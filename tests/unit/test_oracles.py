@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import irtools as ir
 from irtools.metrics import sdr, si_sdr
-from irtools.oracles import inverse_oracle, linear_oracle, mask_oracle
+from irtools.metrics.oracles import inverse_oracle, linear_oracle, mask_oracle
 
 SMALL = {"window_size": 64, "hop": 16}
 

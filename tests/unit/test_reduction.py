@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from irtools import checks
-from irtools.methods import reduction
-from irtools.methods.reduction import Reduction, Separator, check_assignment, check_mics
+from irtools.methods import separator as reduction
+from irtools.methods.separator import Reduction, Separator, check_assignment, check_mics
 
 sizes = st.integers(1, 6)
 

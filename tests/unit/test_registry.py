@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import irtools as ir
-from irtools import cli
-from irtools.methods.reduction import ConvergenceWarning, check_assignment
+from irtools.commands import main as cli
 from irtools.methods.registry import LEARNERS
-from irtools.methods.streaming import reduce_in_chunks
+from irtools.methods.separator import ConvergenceWarning, check_assignment
+from irtools.methods.streaming.files import reduce_in_chunks
 
 
 def recording(n=3, samples=4000):

@@ -9,14 +9,14 @@ import torch
 from scipy.signal import convolve
 from typer.testing import CliRunner
 
-from irtools.benchmark import RIVALS, plan, run_benchmark, scoreboard_plan
-from irtools.benchmark.blind import assign
-from irtools.benchmark.rivals import check_entrant, reduce_with
-from irtools.benchmark.scoreboard import SONGS, entrants, scoreboard_scenes
-from irtools.cli import app
+from irtools.band.songs import split_of
+from irtools.commands.main import app
+from irtools.comparison import RIVALS, plan, run_benchmark, scoreboard_plan
+from irtools.comparison.blind import assign
+from irtools.comparison.rivals import check_entrant, reduce_with
+from irtools.comparison.scoreboard import SONGS, entrants, scoreboard_scenes
 from irtools.methods.registry import METHODS
 from irtools.metrics import si_sdr
-from irtools.multitrack.band import split_of
 
 RATE = 8000
 QUICK = {"norbert": {}, "auxiva": {"n_iter": 3}, "ilrma": {"n_iter": 3}, "fastmnmf2": {"n_iter": 2}}
@@ -201,7 +201,7 @@ def test_a_second_run_of_a_part_has_nothing_to_do_and_finds_the_same(tmp_path):
 def asked(monkeypatch, *arguments: str) -> dict:
     """What `irtools bench` would run."""
     found = {}
-    monkeypatch.setattr("irtools.benchmark.run_benchmark", lambda jobs, out, **how: found.update(how, jobs=jobs) or [])
+    monkeypatch.setattr("irtools.comparison.run_benchmark", lambda jobs, out, **how: found.update(how, jobs=jobs) or [])
     done = CliRunner().invoke(app, ["bench", *arguments])
     if done.exception is not None:
         raise done.exception

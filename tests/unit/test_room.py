@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.multitrack.room import Stage, lay_out_stage, room_impulse_responses, simulate_room
-from irtools.multitrack.room_responses import MAX_ORDER, RT60_TOLERANCE, SPEED_OF_SOUND, reverberation_time
+from irtools.stage.room import Stage, lay_out_stage, room_impulse_responses, simulate_room
+from irtools.stage.room_responses import MAX_ORDER, RT60_TOLERANCE, SPEED_OF_SOUND, reverberation_time
 
 RATE = 16000
 

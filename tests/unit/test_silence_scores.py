@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.silence_scores import activity_scores, silence_scores
+from irtools.metrics.silence import activity_scores, silence_scores
 
 RATE = 1000
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 import irtools as ir
 from irtools.methods import registry
-from irtools.methods.pieces import cut, fade_in, join
-from irtools.methods.reduction import ConvergenceWarning, Reduction, Separator, check_assignment
 from irtools.methods.registry import LEARNERS
-from irtools.methods.streaming import reduce_files, reduce_in_chunks
-from irtools.multitrack.files import MultitrackReader, read_multitrack, write_multitrack
+from irtools.methods.separator import ConvergenceWarning, Reduction, Separator, check_assignment
+from irtools.methods.streaming.files import reduce_files, reduce_in_chunks
+from irtools.methods.streaming.pieces import cut, fade_in, join
+from irtools.recording.files import MultitrackReader, read_multitrack, write_multitrack
 
 RATE = 1000
 SAMPLES = 1013  # a prime: no piece but one sample divides it

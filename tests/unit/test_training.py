@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import irtools as ir
-from irtools import cli
+from irtools.commands import main as cli
 from irtools.nets import NETS
 from irtools.nets.estimate import Estimate
 from irtools.training import rooms, run

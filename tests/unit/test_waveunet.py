@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.distortion import si_sdr
+from irtools.metrics.distortion import si_sdr
 from irtools.nets.waveunet import PRESETS, WaveUNet, low_pass, pass_sizes
 from irtools.training.conditions import CONDITIONS, stage_scene, training_stems
 from irtools.training.separation import (

@@ -1,0 +1,146 @@
+"""A band that plays any number of songs: clean stems from a seed, the same samples on every call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from irtools.band import cache as song_cache
+from irtools.band.composition import LINEUPS, compose
+from irtools.band.composition.dice import stable_hash
+from irtools.band.synthesis import render, soundfont_checksum
+from irtools.recording.multitrack import Multitrack
+
+# Changes with every change of what a seed sounds like; part of the cache's key.
+VERSION = "2"
+# Of 20 seeds, 1 is for tests and 1 for validation.
+_SPLITS = {"test": range(0, 1), "validation": range(1, 2), "train": range(2, 20)}
+
+
+def render_song(
+    seed: int,
+    *,
+    lineup: str = "pop",
+    seconds: float = 10.0,
+    sample_rate: int = 44100,
+    cache_dir: Path | str | bool | None = None,
+) -> Multitrack:
+    """Clean stems of a song that code composes and a synthesizer plays.
+
+    Parameters
+    ----------
+    seed : int
+        Not negative; each is another song.
+    lineup : {"pop", "carnatic", "carnatic-tambura"}
+        Stems vocals, bass, drums, other; vocals, violin, mridangam; or these and other.
+    seconds : float
+        Length in seconds.
+    sample_rate : int
+        In Hz, 8000 to 192000. Every rate plays the same score.
+    cache_dir : path, None or False
+        Folder where rendered songs are kept; None is ``$IRTOOLS_CACHE/songs`` or that of the user's cache, False
+        renders anew and keeps nothing: the choice for training on many songs.
+
+    Returns
+    -------
+    Multitrack
+        Waveforms of shape (stems, samples), float32, ``round(seconds * sample_rate)`` samples. Neither a stem nor the
+        sum of the stems goes beyond 0.97.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument that is not as described.
+    ModuleNotFoundError
+        The synthesizer or the soundfont is not installed; the message has the command that installs it.
+
+    Notes
+    -----
+    Equal arguments give equal bytes, in every process. A longer song of the same seed goes on where the shorter one
+    ends (:func:`irtools.band.composition.compose`); its samples are the same too, unless its peak makes the
+    common gain smaller. The sound is the General MIDI soundfont TimGM6mb, by Tim Brechbill (GPL-2), which the package
+    pretty_midi carries.
+
+    Examples
+    --------
+    >>> song = render_song(7, seconds=0.5, sample_rate=8000, cache_dir=False)
+    >>> song.names, tuple(song.waveforms.shape)
+    (('vocals', 'bass', 'drums', 'other'), (4, 4000))
+    """
+    _check_rate(sample_rate)
+    score = compose(seed, lineup, seconds)
+    if round(score.seconds * sample_rate) < 1:
+        raise ValueError(f"seconds: expected at least one sample at {sample_rate} Hz, got {seconds}")
+    if cache_dir is True:
+        raise ValueError("cache_dir: expected a folder, None (the default folder) or False (none), got True")
+    if cache_dir is False:
+        return Multitrack(score.names, torch.from_numpy(render(score, sample_rate)), sample_rate)
+    folder = song_cache.default_folder() if cache_dir is None else Path(cache_dir)
+    key = f"{VERSION}|{soundfont_checksum()}|{lineup}|{score.seed}|{score.seconds!r}|{sample_rate}"
+    stems = song_cache.load(folder, key)
+    if stems is None:
+        stems = render(score, sample_rate)
+        song_cache.store(folder, key, stems)
+    return Multitrack(score.names, torch.from_numpy(stems), sample_rate)
+
+
+def split_of(seed: int, lineup: str = "pop") -> str:
+    """The split that a seed belongs to: ``"train"`` (90 %), ``"validation"`` or ``"test"`` (5 % each).
+
+    Parameters
+    ----------
+    seed : int
+    lineup : str
+
+    Notes
+    -----
+    A hash of the line-up and the seed decides, so every seed is in exactly one split, whatever is asked for first.
+
+    Examples
+    --------
+    >>> {split_of(seed) for seed in range(100)} == {"train", "validation", "test"}
+    True
+    """
+    if lineup not in LINEUPS:
+        raise ValueError(f"lineup: expected one of {sorted(LINEUPS)}, got {lineup!r}")
+    place = stable_hash("split", lineup, int(seed)) % 20
+    return next(split for split, places in _SPLITS.items() if place in places)
+
+
+def songs(split: str = "train", *, lineup: str = "pop", start: int = 0) -> Iterator[int]:
+    """Seeds of the songs of a split, rising, without end.
+
+    Parameters
+    ----------
+    split : {"train", "validation", "test"}
+    lineup : str
+    start : int
+        The least seed to consider.
+
+    Raises
+    ------
+    ValueError
+        A split or line-up of another name.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> first = list(islice(songs("test"), 3))
+    >>> {split_of(seed) for seed in first}
+    {'test'}
+    """
+    if split not in _SPLITS:
+        raise ValueError(f"split: expected one of {sorted(_SPLITS)}, got {split!r}")
+    if lineup not in LINEUPS:
+        raise ValueError(f"lineup: expected one of {sorted(LINEUPS)}, got {lineup!r}")
+    return (seed for seed in count(start) if split_of(seed, lineup) == split)
+
+
+def _check_rate(sample_rate) -> None:
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
+        raise TypeError(f"sample_rate: expected an int in Hz, got {type(sample_rate).__name__} {sample_rate!r}")
+    if not 8000 <= sample_rate <= 192000:
+        raise ValueError(f"sample_rate: expected 8000 to 192000 Hz, got {sample_rate}")

@@ -1,0 +1,218 @@
+"""Scenes of a benchmark as plain dictionaries that any process can make again, sample for sample."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from irtools.band.songs import render_song
+from irtools.recording.datasets import falcon69
+from irtools.recording.files import Multitrack, MultitrackReader
+from irtools.recording.listing import find_files
+from irtools.stage.linear import simulate_linear
+from irtools.stage.room import simulate_room
+from irtools.stage.scene import Scene
+
+#: Name of each stage -> its simulator and the parameters that make it what it is.
+STAGES = {
+    "linear": {"kind": "linear", "law": "uniform"},
+    "attenuated": {"kind": "linear", "law": "attenuated"},
+    "loud": {"kind": "linear", "law": "uniform", "interference": [-1.0, 1.0]},
+    "noisy": {"kind": "linear", "law": "uniform", "noise_db": -30.0},
+    "room": {"kind": "room", "distance_m": 0.5},
+    "low": {"kind": "linear", "law": "uniform", "interference": [10.0, 20.0]},
+    "high": {"kind": "linear", "law": "uniform", "interference": [0.0, 10.0]},
+    "hall": {"kind": "room", "distance_m": 0.5, "geometry": "random"},
+}
+KINDS = ("linear", "room")
+# Fields that say which recording goes on the stage; all others are parameters of the simulation.
+_RECORDING = ("name", "kind", "song", "content", "seconds", "start_s", "seed")
+
+
+def scenes_of(
+    stages: Iterable[str],
+    songs: Iterable[str],
+    *,
+    rt60_s: Iterable[float] = (0.2,),
+    seconds: float = 10.0,
+    start_s: float = 0.0,
+    seeds: Iterable[int] = (0,),
+    **parameters,
+) -> list[dict]:
+    """Every stage with every song and every seed.
+
+    Parameters
+    ----------
+    stages : iterable of str
+        Keys of :data:`STAGES`: "linear" has bleed gains of U(.01, .5), "attenuated" also own gains of U(.6, 1), "loud"
+        bleed scaled to a mean input SDR of -1 to 1 dB, "low" and "high" to 10 to 20 dB and 0 to 10 dB, "noisy" sensor
+        noise of -30 dB; "room" is the published room, and "hall" one whose size and places the seed draws.
+    songs : iterable of str
+        "falcon69", "band:SEED" (:func:`irtools.render_song`), a folder of stems, or a folder of such folders.
+    rt60_s : iterable of float
+        Reverberation times of "room" and "hall", in seconds.
+    seconds, start_s : float
+        Excerpt, in seconds; a song that ends sooner is used to its end.
+    seeds : iterable of int
+        Of the simulation.
+    **parameters
+        More parameters of the simulations, such as ``noise_db``.
+
+    Returns
+    -------
+    list of dict
+        Of plain types, with ``kind``, ``song``, ``seconds``, ``start_s``, ``seed`` and the parameters of
+        :func:`irtools.simulate_linear` or :func:`irtools.simulate_room`; ``name`` is what a table calls the stage. The
+        ``content`` of a folder is a checksum of its files, by which a table tells folders of one name apart.
+
+    Raises
+    ------
+    ValueError
+        An unknown stage, or a song that is none of these.
+
+    Examples
+    --------
+    >>> [scene["name"] for scene in scenes_of(["linear", "room"], ["falcon69"], rt60_s=[0.2, 0.6])]
+    ['linear', 'room 0.2 s', 'room 0.6 s']
+    """
+    stages, rt60_s, seeds = list(stages), list(rt60_s), list(seeds)
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if unknown:
+        raise ValueError(f"stages: expected some of {', '.join(STAGES)}, got {unknown[0]!r}")
+    if not (seconds > 0 and start_s >= 0):
+        raise ValueError(f"seconds, start_s: expected seconds > 0 and start_s >= 0, got {seconds} and {start_s}")
+    scenes = []
+    for song in (one for text in songs for one in _expand(text)):
+        excerpt = {**_identity(song), "seconds": float(seconds), "start_s": float(start_s)}
+        for stage in stages:
+            times = [{"rt60_s": float(time)} for time in rt60_s] if STAGES[stage]["kind"] == "room" else [{}]
+            for time in times:
+                name = " ".join([stage, *(f"{value:g} s" for value in time.values())])
+                scenes += [
+                    {"name": name, **STAGES[stage], **time, **excerpt, "seed": int(seed), **parameters}
+                    for seed in seeds
+                ]
+    return scenes
+
+
+def make_scene(scene: dict) -> Scene:
+    """Read or render the song of a scene and put it on its stage.
+
+    Parameters
+    ----------
+    scene : dict
+        As :func:`scenes_of` makes them; ``kind`` and ``song`` are required.
+
+    Returns
+    -------
+    Scene
+        The same samples for the same dictionary.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A missing or unknown field, or what the song or the simulation refuses.
+
+    Examples
+    --------
+    >>> make_scene({"kind": "linear", "song": "band:3", "seconds": 0.5, "seed": 1}).mics.shape
+    torch.Size([4, 22050])
+    """
+    missing = {"kind", "song"} - set(scene)
+    if missing:
+        raise ValueError(f"scene: expected the field {min(missing)!r}, got {', '.join(scene) or 'no field'}")
+    if scene["kind"] not in KINDS:
+        raise ValueError(f"scene: expected kind {' or '.join(KINDS)}, got {scene['kind']!r}")
+    stems = read_song(scene["song"], scene.get("seconds", 10.0), scene.get("start_s", 0.0))
+    parameters = {name: value for name, value in scene.items() if name not in _RECORDING}
+    parameters["generator"] = torch.Generator().manual_seed(scene.get("seed", 0))
+    simulate = simulate_linear if scene["kind"] == "linear" else simulate_room
+    return simulate(stems.waveforms, sample_rate=stems.sample_rate, names=stems.names, **parameters)
+
+
+def read_song(song: str, seconds: float, start_s: float = 0.0) -> Multitrack:
+    """An excerpt of a song: "falcon69", "band:SEED", or a folder of stems.
+
+    Parameters
+    ----------
+    song : str
+    seconds, start_s : float
+        In seconds; a song that ends sooner is read to its end.
+
+    Returns
+    -------
+    Multitrack
+
+    Raises
+    ------
+    ValueError
+        No such song, or it ends before ``start_s``.
+
+    Examples
+    --------
+    >>> read_song("band:3", 0.5).samples
+    22050
+    """
+    if song.startswith("band:"):
+        seed = song.removeprefix("band:")
+        if not seed.isdecimal():
+            raise ValueError(f"song: expected band:SEED with a number, got {song!r}")
+        stems = render_song(int(seed), seconds=start_s + seconds)
+        start = round(start_s * stems.sample_rate)
+        return Multitrack(stems.names, stems.waveforms[:, start:], stems.sample_rate)
+    if song == "falcon69":
+        stems = falcon69()
+        start, stop = (round(time * stems.sample_rate) for time in (start_s, start_s + seconds))
+        _check_start(song, start, stems.samples)
+        return Multitrack(stems.names, stems.waveforms[:, start:stop], stems.sample_rate)
+    with MultitrackReader(song, channels="mean") as reader:
+        start = round(start_s * reader.sample_rate)
+        _check_start(song, start, reader.samples)
+        return Multitrack(reader.names, reader.read(start, round(seconds * reader.sample_rate)), reader.sample_rate)
+
+
+def song_label(scene: dict) -> str:
+    """What a table calls the song of a scene: the name alone of a folder.
+
+    Examples
+    --------
+    >>> song_label({"song": "concerts/monday", "content": "0f3a"}), song_label({"song": "band:3"})
+    ('monday', 'band:3')
+    """
+    return Path(scene["song"]).name if "content" in scene else scene["song"]
+
+
+def _check_start(song: str, start: int, samples: int) -> None:
+    if start >= samples:
+        raise ValueError(f"start_s: song {song!r} has {samples} samples; expected to start before, got {start}")
+
+
+def _expand(song: str) -> list[str]:
+    """The song itself, or the song folders in a folder that holds no audio of its own."""
+    if song == "falcon69" or song.startswith("band:"):
+        return [song]
+    folder = Path(song)
+    if not folder.is_dir():
+        raise ValueError(f"songs: expected falcon69, band:SEED or a folder of stems, got {song!r}")
+    try:
+        find_files(folder)
+    except ValueError as error:
+        inside = [part for part in sorted(folder.iterdir()) if part.is_dir() and not part.name.startswith(".")]
+        if not inside:
+            raise error
+        return [one for part in inside for one in _expand(str(part))]
+    return [song]
+
+
+def _identity(song: str) -> dict:
+    if song == "falcon69" or song.startswith("band:"):
+        return {"song": song}
+    content = hashlib.sha256()
+    for name, path in find_files(song).items():
+        content.update(name.encode() + b"\0")
+        with path.open("rb") as file:
+            content.update(hashlib.file_digest(file, "sha256").digest())
+    return {"song": str(Path(song).resolve()), "content": content.hexdigest()[:12]}

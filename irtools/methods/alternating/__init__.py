@@ -1,0 +1,1 @@
+"""Alternating minimisation: one interference matrix for a recording, from its second moments."""

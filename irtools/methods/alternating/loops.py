@@ -1,0 +1,68 @@
+"""Alternating minimisation as printed: every rule on the samples themselves.
+
+The specification that the fast version is tested and timed against; the book shows this listing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from irtools.methods.alternating.updates import Settings
+
+
+def alternate_on_samples(
+    mics: Tensor, mixture: Tensor, settings: Settings, n_iter: int
+) -> tuple[Tensor, Tensor, Tensor, list[float]]:
+    """Run ``n_iter`` iterations with one microphone a source and no stopping rule.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (sources, samples)
+        X.
+    mixture : Tensor, shape (samples,)
+        m.
+    settings : Settings
+        ``block_samples``, ``stop`` and ``tol`` are not used.
+    n_iter : int
+
+    Returns
+    -------
+    gains : Tensor, shape (sources, sources)
+    sources : Tensor, shape (sources, samples)
+    weights : Tensor, shape (sources,)
+    cost : list of float, length n_iter + 1
+
+    Examples
+    --------
+    >>> x = torch.eye(2, 8)
+    >>> gains, sources, weights, cost = alternate_on_samples(x, x.sum(0), Settings(), n_iter=1)
+    >>> gains
+    tensor([[1.0000, 0.0010],
+            [0.0010, 1.0000]])
+    """
+    eye = torch.eye(len(mics)).to(mics)
+    gains, sources = eye, mics
+    weights = torch.ones(len(mics)).to(mics)
+    if not isinstance(settings.weights, str):
+        weights = torch.tensor(settings.weights).to(mics)
+    cost = [_objective(mics, mixture, gains, sources, weights)]
+    for _ in range(n_iter):
+        cross = mics @ sources.T + (settings.eta * eye if settings.eta_in == "both" else 0)
+        gains = cross @ torch.linalg.inv(sources @ sources.T + settings.eta * eye)
+        gains = torch.where(eye.bool(), gains.clamp(*settings.diagonal), gains.clamp(*settings.off_diagonal))
+        if settings.dominant:
+            gains = torch.minimum(gains, gains.diagonal()[:, None])
+        normal = gains.T @ gains + torch.outer(weights, weights)
+        normal = normal + (settings.eta * eye if settings.eta_in == "sources" else 0)
+        sources = torch.linalg.inv(normal) @ (gains.T @ mics + torch.outer(weights, mixture))
+        if settings.weights == "learned":
+            weights = torch.linalg.inv(sources @ sources.T + settings.eta * eye) @ (sources @ mixture)
+            if settings.weights_range is not None:
+                weights = weights.clamp(*settings.weights_range)
+        cost.append(_objective(mics, mixture, gains, sources, weights))
+    return gains, sources, weights, cost
+
+
+def _objective(mics, mixture, gains, sources, weights):
+    return float(((mics - gains @ sources) ** 2).sum() + ((mixture - weights @ sources) ** 2).sum())

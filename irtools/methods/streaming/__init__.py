@@ -1,0 +1,1 @@
+"""Recordings of any length: cut into pieces, separated one by one, joined and written."""

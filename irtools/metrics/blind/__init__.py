@@ -1,0 +1,1 @@
+"""Measures that need no reference: rests, bleed between microphones, delays."""

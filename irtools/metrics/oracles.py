@@ -1,0 +1,201 @@
+"""Ceilings: what a kind of method could reach at best on a recording, had it been told the truth.
+
+They need the references, or Λ, that no live recording has: a chapter shows them beside its method, never as one.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from irtools.checks import check_assignment, check_mics
+from irtools.stage.scene import check_gains
+from irtools.stft import istft, stft
+
+# Frequencies whose covariances are summed and inverted at a time: bounds the memory, not the result.
+_FREQS_AT_ONCE = 256
+
+
+def inverse_oracle(mics: Tensor, gains, *, assignment=None) -> Tensor:
+    """Sources by the pseudo-inverse of the true Λ: what knowing Λ exactly is worth.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    gains : Tensor or nested sequence, shape (mics, sources)
+        The true Λ, in amplitude.
+    assignment : sequence of int, optional
+        Close microphone of each source; microphone n for source n by default.
+
+    Returns
+    -------
+    Tensor, shape (sources, samples)
+        As heard at the own microphones; dtype and device of ``mics``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Invalid microphones, gains or assignment.
+
+    Notes
+    -----
+    ŝ_n = λ_{a(n),n} (Λ⁺ X)_n. Without noise, and with Λ of full column rank, this is exact. With sensor noise it is no
+    upper bound: where Λ is ill-conditioned it amplifies the noise, which :func:`linear_oracle` weighs against bleed.
+
+    Examples
+    --------
+    >>> gains = torch.tensor([[1.0, 0.5], [0.25, 1.0]])
+    >>> sources = torch.tensor([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
+    >>> torch.allclose(inverse_oracle(gains @ sources, gains), sources, atol=1e-6)
+    True
+    """
+    check_mics(mics)
+    gains = check_gains(gains, len(mics), torch.as_tensor(gains).shape[-1]).to(mics.device, torch.float64)
+    close_mics = check_assignment(assignment, *gains.shape)
+    own = gains[close_mics].diagonal()
+    return (own[:, None] * torch.linalg.pinv(gains)).to(mics.dtype) @ mics
+
+
+def linear_oracle(
+    mics: Tensor,
+    references: Tensor,
+    *,
+    window_size: int | None = None,
+    hop: int | None = None,
+    window: str = "hann",
+) -> Tensor:
+    """The references as the best linear combination of the microphones: the ceiling of all linear methods.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    references : Tensor, shape (sources, samples)
+        Each source as heard at its own microphone.
+    window_size : int, optional
+        In samples: one complex matrix a frequency of :func:`irtools.stft.stft`. None is one real matrix for the whole
+        recording, the ceiling of instantaneous demixing.
+    hop : int, optional
+        In samples; a quarter of the window by default.
+    window : "hann" or "hamming"
+
+    Returns
+    -------
+    Tensor, shape (sources, samples)
+        dtype and device of ``mics``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Invalid microphones, references, window or hop.
+
+    Notes
+    -----
+    W = argmin ‖S - W X‖² = S Xᴴ (X Xᴴ)⁺, on the samples or for each frequency on its frames, constant in time. On
+    samples no instantaneous demixing has a higher SI-SDR. With a window the optimum is that of spectra, which the
+    overlapping frames of a waveform only approximate, and a filter no longer than the window: methods with longer
+    filters can pass it. A frequency has T = 1 + samples / hop frames for K unknowns a source: where T is not much
+    larger than K the fit follows the recording and says nothing.
+
+    Examples
+    --------
+    >>> sources = torch.randn(2, 2000, generator=torch.Generator().manual_seed(0))
+    >>> mics = torch.tensor([[1.0, 0.5], [0.25, 1.0]]) @ sources
+    >>> found = linear_oracle(mics, sources)
+    >>> torch.allclose(found, sources, atol=1e-5)
+    True
+    """
+    _check_pair(mics, references)
+    if window_size is None:
+        x, s = mics.double(), references.double()
+        return (_least_squares(x[None], s[None])[0] @ x).to(mics.dtype)
+    shape = {"window_size": window_size, "hop": window_size // 4 if hop is None else hop, "window": window}
+    x, s = (stft(waveforms.double(), **shape).transpose(0, 1) for waveforms in (mics, references))
+    demixed = [
+        _least_squares(some_x, some_s) @ some_x
+        for some_x, some_s in zip(x.split(_FREQS_AT_ONCE), s.split(_FREQS_AT_ONCE), strict=True)
+    ]
+    return istft(torch.cat(demixed).transpose(0, 1), mics.shape[1], **shape).to(mics.dtype)
+
+
+def mask_oracle(
+    mics: Tensor,
+    references: Tensor,
+    *,
+    assignment=None,
+    window_size: int = 2048,
+    hop: int | None = None,
+    window: str = "hann",
+) -> Tensor:
+    """The own microphone through the Wiener mask of the true powers: what masks of one microphone aim at.
+
+    Parameters
+    ----------
+    mics : Tensor, shape (mics, samples), float32 or float64
+    references : Tensor, shape (sources, samples)
+        Each source as heard at its own microphone.
+    assignment : sequence of int, optional
+        Close microphone of each source; microphone n for source n by default.
+    window_size : int
+        In samples.
+    hop : int, optional
+        In samples; a quarter of the window by default.
+    window : "hann" or "hamming"
+
+    Returns
+    -------
+    Tensor, shape (sources, samples)
+        dtype and device of ``mics``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Invalid microphones, references, assignment, window or hop.
+
+    Notes
+    -----
+    Ŝ_n(f, t) = |S_n|² / (|S_n|² + |X_a(n) - S_n|²) · X_a(n): all that is not the source counts as bleed. Where both
+    are zero, so is the estimate. The phase stays the microphone's; a mask that knows the phases can pass it.
+
+    References
+    ----------
+    .. [1] E. Vincent, R. Gribonval, M. D. Plumbley, "Oracle estimators for the benchmarking of source separation
+       algorithms", Signal Processing 87(8), 2007.
+
+    Examples
+    --------
+    >>> s = torch.randn(1, 2000, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(mask_oracle(s, s, window_size=256), s, atol=1e-5)
+    True
+    """
+    _check_pair(mics, references)
+    close_mics = check_assignment(assignment, len(mics), len(references))
+    shape = {"window_size": window_size, "hop": window_size // 4 if hop is None else hop, "window": window}
+    estimates = torch.empty_like(references)
+    for n, mic in enumerate(close_mics):
+        x, s = stft(mics[mic].double(), **shape), stft(references[n].double(), **shape)
+        own, other = s.abs().square(), (x - s).abs().square()
+        mask = own / (own + other).clamp(min=torch.finfo(torch.float64).tiny)
+        estimates[n] = istft(mask * x, mics.shape[1], **shape).to(mics.dtype)
+    return estimates
+
+
+def _check_pair(mics: Tensor, references: Tensor) -> None:
+    check_mics(mics)
+    check_mics(references, name="references")
+    if references.shape[1] != mics.shape[1] or len(references) > len(mics):
+        expected = f"(at most {len(mics)} sources, {mics.shape[1]} samples)"
+        raise ValueError(f"references: expected shape {expected}, got {tuple(references.shape)}")
+    if (references.dtype, references.device) != (mics.dtype, mics.device):
+        raise TypeError(
+            f"references: expected {mics.dtype} on {mics.device} like mics, got {references.dtype} on "
+            f"{references.device}"
+        )
+
+
+def _least_squares(x: Tensor, s: Tensor) -> Tensor:
+    """W of shape (freqs, sources, mics) that minimises |s - W x|² for spectra (freqs, rows, frames)."""
+    # At unit power a quiet microphone is not lost in the rounding of a loud one.
+    level = x.abs().square().sum(-1, keepdim=True).sqrt()
+    scaled = x / torch.where(level > 0, level, 1.0)
+    w = s @ scaled.mH @ torch.linalg.pinv(scaled @ scaled.mH, rtol=1e-13, hermitian=True)
+    return w / torch.where(level > 0, level, 1.0).mT

@@ -1,0 +1,1 @@
+"""Recordings as files: find, read, check, resample and write them; `datasets` knows public ones."""

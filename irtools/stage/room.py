@@ -1,0 +1,151 @@
+"""The convolutive stage: dry sources recorded by close microphones in a simulated room, as a :class:`Scene`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irtools.checks import check_mics
+from irtools.stage.geometry import Stage, lay_out_stage
+from irtools.stage.linear import add_sensor_noise
+from irtools.stage.room_responses import DECAY_DB, room_impulse_responses
+from irtools.stage.scene import Scene, finite_db, input_quality
+
+__all__ = ["Stage", "lay_out_stage", "room_impulse_responses", "simulate_room"]
+
+
+def simulate_room(
+    sources: Tensor,
+    sample_rate: int,
+    *,
+    rt60_s: float = 0.2,
+    distance_m: float = 0.5,
+    room_m=None,
+    n_mics: int | None = None,
+    pattern: str = "omni",
+    absorption: str | float = "calibrated",
+    max_order: int | None = None,
+    geometry: str | Stage = "published",
+    noise_db: float | None = None,
+    names=None,
+    generator: torch.Generator | None = None,
+) -> Scene:
+    """Record dry sources with close microphones on a simulated stage.
+
+    Parameters
+    ----------
+    sources : Tensor, shape (sources, samples), float32 or float64
+        Dry sources.
+    sample_rate : int
+        In Hz.
+    rt60_s : float
+        Reverberation time, in seconds, as measured at the close microphones; 0 is an anechoic stage.
+    distance_m : float
+        From each source to its close microphone, in metres.
+    room_m : (length, width, height), optional
+        In metres; see :func:`~irtools.stage.geometry.lay_out_stage`.
+    n_mics : int, optional
+        K >= N; N by default. Microphones past N are room microphones.
+    pattern : {"omni", "cardioid"}
+    absorption, max_order
+        See :func:`room_impulse_responses`.
+    geometry : {"published", "random"} or Stage
+        A Stage brings its own room and positions: ``distance_m``, ``room_m`` and ``n_mics`` are unused.
+    noise_db : float, optional
+        White sensor noise, in dB relative to each microphone's mean power.
+    names : sequence of str, optional
+        One a source.
+    generator : torch.Generator, optional
+        On the CPU. Draws the random stage, then the noise; the same state gives the same bits.
+
+    Returns
+    -------
+    Scene
+        Same dtype, device and length as ``sources``: what rings on after the last sample is cut. ``references``
+        are the own-mic images h_nn * s_n, without noise; ``sources`` stay dry and are no reference: they are
+        neither delayed nor coloured by the room. ``gains`` is None. ``details`` has the geometry, ``rt60_s``
+        (asked for) and ``measured_rt60_s``, walls, delay and gain of every direct path, ``bleed_db`` (energy of
+        each source at each microphone over that at its own), input SDR and SI-SDR.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Invalid sources or sample rate, a stage that does not fit the room, a reverberation time that the room
+        cannot have.
+
+    Notes
+    -----
+    x_k = Σ_n h_kn * s_n + v_k, convolved by FFT in float64. One gain for the whole stage makes the mean direct
+    path into the close microphones 1, in place of 1/distance.
+
+    Differs from the published simulations, whose targets are dry stems: an estimate without any bleed scores
+    about -7 dB against those, because of delay and gain alone.
+
+    Examples
+    --------
+    >>> noise = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
+    >>> scene = simulate_room(noise, 8000, rt60_s=0.0)
+    >>> scene.mics.shape, scene.details["bleed_db"][0][0]
+    (torch.Size([2, 4000]), 0.0)
+    """
+    check_mics(sources, sample_rate, name="sources")
+    n_sources = sources.shape[0]
+    stage = geometry
+    if not isinstance(geometry, Stage):
+        stage = lay_out_stage(
+            n_sources, n_mics, distance_m=distance_m, room_m=room_m, geometry=geometry, generator=generator
+        )
+    if len(stage.sources) != n_sources:
+        raise ValueError(f"geometry: expected a Stage of {n_sources} sources, got {len(stage.sources)}")
+    room = room_impulse_responses(
+        stage, sample_rate, rt60_s=rt60_s, pattern=pattern, absorption=absorption, max_order=max_order
+    )
+    mics, references, energy = _convolve(sources, room.responses)
+    references = references.to(sources)
+    mics = add_sensor_noise(mics.to(sources), noise_db, generator)
+    times = [time for time in room.rt60_s if time is not None]
+    details = {
+        "kind": "room",
+        "rt60_s": float(rt60_s),
+        "measured_rt60_s": room.rt60_s,
+        "mean_measured_rt60_s": sum(times) / len(times) if times else None,
+        "rt60_decay_db": list(DECAY_DB),
+        "absorption": room.absorption,
+        "max_order": room.max_order,
+        "pattern": pattern,
+        "scale_m": room.scale,
+        "direct_delay_samples": room.delay_samples.tolist(),
+        "direct_gain": room.direct_gain.tolist(),
+        "noise_db": noise_db,
+        "seed": None if generator is None else generator.initial_seed(),
+        "bleed_db": _relative_db(energy),
+        **input_quality(mics, references),
+        **stage.describe(),
+    }
+    return Scene(mics, references, sources, sample_rate, None, None, names, details)
+
+
+def _relative_db(energy: np.ndarray) -> list:
+    own = np.diag(energy)
+    return [[finite_db(e / o if o else 0.0) for e, o in zip(row, own, strict=True)] for row in energy]
+
+
+def _convolve(sources: Tensor, responses: Tensor) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Sum of the images at each microphone, the own-mic images, and the energy of every image; float64."""
+    from scipy.signal import oaconvolve
+
+    n_mics, n_sources, _ = responses.shape
+    samples = sources.shape[1]
+    mics, references = np.zeros((n_mics, samples)), np.zeros((n_sources, samples))
+    energy = np.zeros((n_mics, n_sources))
+    for n, source in enumerate(sources):
+        dry = source.detach().to("cpu", torch.float64).numpy()
+        # Zeros convolve to zeros: no rounding of an FFT in a silent source's image.
+        for k in range(n_mics) if dry.any() else ():
+            image = oaconvolve(dry, responses[k, n].numpy())[:samples]
+            energy[k, n] = image @ image
+            mics[k] += image
+            if k == n:
+                references[n] = image
+    return torch.from_numpy(mics), torch.from_numpy(references), energy
