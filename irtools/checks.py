@@ -1,6 +1,10 @@
-"""Checks of waveforms and of the assignment of close microphones, shared by everything that takes them."""
+"""Checks of arguments; each message names the argument, what came and what was expected."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -63,10 +67,7 @@ def check_mics(mics: Tensor, sample_rate: int | None = None, *, min_mics: int = 
                 "expected finite samples"
             )
     if sample_rate is not None:
-        if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
-            raise TypeError(f"sample_rate: expected an int in Hz, got {type(sample_rate).__name__} {sample_rate!r}")
-        if sample_rate <= 0:
-            raise ValueError(f"sample_rate: expected a positive number of Hz, got {sample_rate}")
+        check_rate(sample_rate)
     return mics
 
 
@@ -106,3 +107,70 @@ def check_assignment(assignment, n_mics: int, n_sources: int | None = None) -> l
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"assignment: expected each microphone once, got {chosen}")
     return chosen
+
+
+def check_rate(value, name: str = "sample_rate") -> int:
+    """A sample rate in Hz: a positive int."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an int in Hz, got {type(value).__name__} {value!r}")
+    if value <= 0:
+        raise ValueError(f"{name}: expected a positive number of Hz, got {value}")
+    return int(value)
+
+
+def check_choice(name: str, value, known: Iterable[str]) -> str:
+    """One of the names in ``known``."""
+    known = list(known)
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+    return value
+
+
+def check_int(name: str, value, least: int | None = None, most: int | None = None, unit: str = "") -> int:
+    """An int, of ``least`` to ``most`` where these are given; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}: expected an int{_of(unit)}, got {type(value).__name__} {value!r}")
+    if (least is not None and value < least) or (most is not None and value > most):
+        raise ValueError(f"{name}: expected {_range(least, most)}{_of(unit)}, got {value}")
+    return int(value)
+
+
+def check_number(
+    name: str,
+    value,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    unit: str = "",
+) -> float:
+    """A finite real number in its range, to which ``least`` and ``most`` belong, ``above`` and ``below`` do not."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number{_of(unit)}, got {type(value).__name__} {value!r}")
+    inside = (least is None or value >= least) and (most is None or value <= most)
+    inside = inside and (above is None or value > above) and (below is None or value < below)
+    if not (inside and math.isfinite(value)):
+        raise ValueError(f"{name}: expected {_range(least, most, above, below)}{_of(unit)}, got {value!r}")
+    return value
+
+
+def _of(unit: str) -> str:
+    return f" in {unit}" if unit else ""
+
+
+def _range(least=None, most=None, above=None, below=None) -> str:
+    if above == 0 and most is None and below is None:
+        return "a positive number"
+    low = f"{least:g}" if least is not None else None if above is None else f"more than {above:g}"
+    high = f"{most:g}" if most is not None else None if below is None else f"less than {below:g}"
+    if low and high:
+        joint = " to " if above is None and below is None else " and "
+        return f"{low}{joint}{high}"
+    return (
+        f"at least {low}"
+        if least is not None
+        else f"at most {high}"
+        if most is not None
+        else low or high or "a finite number"
+    )
