@@ -54,7 +54,7 @@ def make(
     """One page that works without a network, OUT_DIR/listening_test.html, and what is in it, listening_test.json."""
     from irtools.comparison.listening.page import listening_page, write_page
     from irtools.comparison.listening.trials import make_trials
-    from irtools.recording.files import check_output_folder, write_json
+    from irtools.recording.writing import check_output_folder, write_json
 
     folders = _folders([*conditions, *(more or [])])
     others = {"reference": reference, "mics": mics, "anchor": Path(anchor) if anchor not in (None, "auto") else anchor}

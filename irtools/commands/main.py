@@ -186,13 +186,14 @@ def reduce(
 ) -> None:
     """Reduce the bleed of a recording of any length: OUT_DIR/<mic>.wav (float32) and OUT_DIR/report.json."""
     from irtools.methods.streaming.files import reduce_files
-    from irtools.recording.files import MultitrackReader, check_output_folder, write_json
-    from irtools.recording.foreign import check_replaceable
+    from irtools.recording.reading import MultitrackReader
+    from irtools.recording.writing import check_output_folder, check_replaceable, write_json
 
     with ExitStack() as stack:
         reader = stack.enter_context(MultitrackReader(mics_dir, channels=channels, lengths=lengths))
         check_output_folder(out_dir, mics_dir)
-        check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs", overwrite)
+        if not overwrite:
+            check_replaceable(out_dir, reader.names, out_dir / "report.json", "outputs")
         options = parse_settings(settings or [], reserved_names(reduce_files))
         if mixdown is not None:
             options = {"mixture": "mixdown"} | options
@@ -267,17 +268,18 @@ def _simulate_room(stems, out_dir, seed, rt60, distance, noise_db, pattern, over
 
 def _write_scene(scene, out_dir: Path, seed: int, source: Path | str, overwrite: bool) -> None:
     """Write what a simulation made of ``source``, a folder of stems or the name of a song."""
-    from irtools.recording.files import Multitrack, check_output_folder, write_json, write_multitrack
-    from irtools.recording.foreign import check_alone, check_replaceable
+    import irtools as ir
+    from irtools.recording.writing import check_alone, check_output_folder, check_replaceable, write_json
 
     parts = {out_dir / "mics": scene.mics, out_dir / "references": scene.references}
     for folder in parts:
         if isinstance(source, Path):
             check_output_folder(folder, source)
         check_alone(folder, scene.names)
-        check_replaceable(folder, scene.names, out_dir / "truth.json", "names", overwrite)
+        if not overwrite:
+            check_replaceable(folder, scene.names, out_dir / "truth.json", "names")
     for folder, waveforms in parts.items():
-        write_multitrack(folder, Multitrack(scene.names, waveforms, scene.sample_rate))
+        ir.write_multitrack(folder, ir.Multitrack(scene.names, waveforms, scene.sample_rate))
     truth = {
         "irtools": __version__,
         "seed": seed,

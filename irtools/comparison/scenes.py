@@ -10,8 +10,8 @@ import torch
 
 from irtools.band.songs import render_song
 from irtools.recording.datasets import falcon69
-from irtools.recording.files import Multitrack, MultitrackReader
-from irtools.recording.listing import find_files
+from irtools.recording.multitrack import Multitrack
+from irtools.recording.reading import MultitrackReader, find_files
 from irtools.stage.linear import simulate_linear
 from irtools.stage.room import simulate_room
 from irtools.stage.scene import Scene

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from irtools.nets import build
-from irtools.recording.replacing import replacing, write_json
+from irtools.recording.writing import replacing, write_json
 
 #: Weights that come with the library.
 FOLDER = Path(__file__).parent / "weights"

@@ -5,50 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from irtools.recording.multitrack import Multitrack
-
 # A run of this many samples at one extreme of at least this magnitude counts as clipped.
 CLIP_RUN, CLIP_LEVEL = 3, 0.999
 # A mean above this share of the RMS, and above this level in full scale (-60 dBFS), counts as an offset.
 OFFSET_SHARE, OFFSET_LEVEL = 0.1, 1e-3
 
 
-def audit(multitrack: Multitrack) -> list[str]:
-    """What a person should know about a recording before trusting its reduction.
-
-    Parameters
-    ----------
-    multitrack : Multitrack
-
-    Returns
-    -------
-    list of str
-        One sentence a finding, each naming the microphone; empty when there is none.
-
-    Notes
-    -----
-    Silent: every sample is zero. Clipped: three or more consecutive samples at the signal's own maximum, or at its own
-    minimum (in integer files the two rails differ by one step), where that is at least 0.999 of full scale. Offset: the
-    mean exceeds -60 dBFS and a tenth of the RMS. Twice: two microphones, not silent, with identical samples.
-
-    Examples
-    --------
-    >>> import torch
-    >>> audit(Multitrack(("vocals", "bass"), torch.tensor([[0.1, -0.1], [0.0, 0.0]]), 44100))
-    ['bass: silent: every sample is zero']
-    """
-    auditor = Auditor(multitrack.names)
-    auditor.add(multitrack.waveforms)
-    return auditor.findings()
-
-
 class Auditor:
-    """The audit of a recording that comes in pieces; runs of clipped samples are counted within each piece.
+    """What a person should know about a recording before trusting its reduction; the recording comes in pieces.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the microphones.
+    Silent: every sample is zero. Clipped: three or more consecutive samples of one piece at the signal's own maximum,
+    or at its own minimum (in integer files the two rails differ by one step), where that is at least 0.999 of full
+    scale. Offset: the mean exceeds -60 dBFS and a tenth of the RMS. Twice: two microphones, not silent, with identical
+    samples.
 
     Examples
     --------
@@ -86,11 +55,11 @@ class Auditor:
         self._samples += waveforms.shape[1]
 
     def findings(self) -> list[str]:
-        """One sentence a finding, as :func:`audit` returns them."""
-        findings, silent = [], set()
+        """One sentence per finding, headed by the microphone's name; empty when there is none."""
+        silent = (self._rails == 0).all(dim=0).tolist()
+        findings = []
         for mic, name in enumerate(self.names):
-            if not self._rails[:, mic].any():
-                silent.add(mic)
+            if silent[mic]:
                 findings.append(f"{name}: silent: every sample is zero")
                 continue
             if clipped := int(self._clipped[:, mic].sum()):
@@ -100,32 +69,11 @@ class Auditor:
             rms = (self._energy[mic] / self._samples).sqrt().item()
             if abs(mean) > max(OFFSET_LEVEL, OFFSET_SHARE * rms):
                 findings.append(f"{name}: constant offset of {mean:+.4f} at an RMS of {rms:.4f}")
-        copies = {}
-        for first, second in sorted(self._same, key=lambda pair: pair[::-1]):
-            if second not in silent:
-                copies.setdefault(second, first)
-        return findings + [f"{self.names[b]}: the same signal as {self.names[a]}" for b, a in copies.items()]
-
-
-def clipped_samples(waveform: Tensor) -> int:
-    """Number of samples in runs of three or more at the maximum or the minimum, where that is 0.999 or more.
-
-    Parameters
-    ----------
-    waveform : Tensor, shape (samples,)
-
-    Returns
-    -------
-    int
-
-    Examples
-    --------
-    >>> import torch
-    >>> clipped_samples(torch.tensor([0.0, 1.0, 1.0, 1.0, 0.0, -1.0, -1.0, 0.5]))
-    3
-    """
-    rails = max(waveform.max().item(), 0.0), min(waveform.min().item(), 0.0)
-    return sum(_samples_in_runs(waveform, level) for level in rails)
+        for mic, name in enumerate(self.names):
+            twin = next((first for first in range(mic) if (first, mic) in self._same), None)
+            if twin is not None and not silent[mic]:
+                findings.append(f"{name}: the same signal as {self.names[twin]}")
+        return findings
 
 
 def _samples_in_runs(waveform: Tensor, level) -> int:

@@ -1,12 +1,15 @@
-"""A multitrack recording in memory: named, equally long microphone signals at one sample rate."""
+"""A multitrack recording in memory, named signals of one length and sample rate, and as files: read and written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from irtools.checks import check_mics
+from irtools.recording.reading import MultitrackReader, check_names
+from irtools.recording.writing import MultitrackWriter
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +19,7 @@ class Multitrack:
     Parameters
     ----------
     names : sequence of str
-        One name a microphone, each once; kept as a tuple.
+        One name per microphone, each once; kept as a tuple.
     waveforms : Tensor, shape (mics, samples), float32 or float64
         Finite samples; full scale is ±1, and values beyond it are kept.
     sample_rate : int
@@ -71,29 +74,7 @@ class Multitrack:
         return self.samples / self.sample_rate
 
     def select(self, names) -> Multitrack:
-        """The microphones called ``names``, in that order.
-
-        Parameters
-        ----------
-        names : sequence of str
-
-        Returns
-        -------
-        Multitrack
-            With waveforms of its own.
-
-        Raises
-        ------
-        ValueError
-            A name that this recording does not have, or the same name twice.
-
-        Examples
-        --------
-        >>> import torch
-        >>> stage = Multitrack(("vocals", "bass"), torch.eye(2), 44100)
-        >>> stage.select(["bass"]).waveforms
-        tensor([[0., 1.]])
-        """
+        """The microphones called ``names``, in that order, with waveforms of their own."""
         chosen = check_names(names)
         unknown = [name for name in chosen if name not in self.names]
         if unknown:
@@ -102,39 +83,88 @@ class Multitrack:
         return Multitrack(chosen, self.waveforms[rows], self.sample_rate)
 
 
-def check_names(names) -> tuple[str, ...]:
-    """``names`` as a tuple, after checking that they are non-empty strings, each there once.
+def read_multitrack(source, *, channels: str = "error", lengths: str = "error", names=None) -> Multitrack:
+    """Read a recording: a folder of .wav and .flac files, or a list of files, one per microphone.
 
     Parameters
     ----------
-    names : sequence of str
+    source : path, or sequence of paths
+        A folder (each .wav and .flac file in it, in natural order: ``mic2`` before ``mic10``; hidden files, folders
+        and other files are ignored), or the files themselves, in the order wanted.
+    channels : {"error", "mean", "left", "right"}
+        What a file of several channels becomes: an error, their average, the first or the second channel.
+    lengths : {"error", "pad", "trim"}
+        What files of different lengths are: an error, padded with zeros to the longest, cut to the shortest.
+    names : sequence of str, optional
+        Read only these microphones, in this order. A microphone's name is its file's name without the suffix.
 
     Returns
     -------
-    tuple of str
+    Multitrack
+        With float32 waveforms of shape (mics, samples).
+
+    Raises
+    ------
+    ValueError
+        Folder missing, not a folder, or without audio; a file missing, unreadable, truncated, empty, or with a NaN or
+        infinite sample; two files of one name, of different rates or, with ``lengths="error"``, of different lengths;
+        several channels with ``channels="error"``. The message names the file and what was expected.
+
+    Notes
+    -----
+    Samples are never rescaled: integer PCM of B bits is divided by 2^(B-1), float PCM is kept as it is. Silence,
+    clipping and a constant offset are no errors: see :func:`irtools.recording.audit.Auditor`.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_multitrack(folder.name, Multitrack(("vocals", "bass"), torch.rand(2, 441), 44100))
+    >>> stage = read_multitrack(folder.name, names=["vocals", "bass"])
+    >>> stage.names, stage.waveforms.shape, stage.sample_rate
+    (('vocals', 'bass'), torch.Size([2, 441]), 44100)
+    >>> folder.cleanup()
+    """
+    with MultitrackReader(source, channels=channels, lengths=lengths, names=names) as reader:
+        return Multitrack(reader.names, reader.read(), reader.sample_rate)
+
+
+def write_multitrack(folder, multitrack: Multitrack) -> tuple[Path, ...]:
+    """Write a recording as float32 WAV files, ``<folder>/<name>.wav``.
+
+    Parameters
+    ----------
+    folder : path
+        Made if missing. Files of the same names are replaced, others are left alone.
+    multitrack : Multitrack
+
+    Returns
+    -------
+    tuple of Path
+        The files, in the order of the microphones.
 
     Raises
     ------
     TypeError
-        One string instead of a sequence, or something in it that is no string.
+        Not a :class:`Multitrack`.
     ValueError
-        No name, an empty name, or the same name twice.
+        A name that makes no file name, or a target that is a folder.
+
+    Notes
+    -----
+    Samples are written as they are, beyond ±1 too. The files appear only once all of them are complete.
 
     Examples
     --------
-    >>> check_names(["vocals", "bass"])
-    ('vocals', 'bass')
+    >>> import tempfile, torch
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> paths = write_multitrack(folder.name, Multitrack(("vocals", "bass"), torch.rand(2, 441), 44100))
+    >>> [path.name for path in paths]
+    ['vocals.wav', 'bass.wav']
+    >>> folder.cleanup()
     """
-    if isinstance(names, str):
-        raise TypeError(f"names: expected a sequence of str, got the single str {names!r}")
-    names = tuple(names)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"names: expected a sequence of str, got {name!r} in it")
-        if not name:
-            raise ValueError(f"names: expected non-empty names, got {names}")
-        if names.count(name) > 1:
-            raise ValueError(f"names: expected each name once, got {name!r} {names.count(name)} times")
-    if not names:
-        raise ValueError("names: expected at least one name, got none")
-    return names
+    if not isinstance(multitrack, Multitrack):
+        raise TypeError(f"multitrack: expected a Multitrack, got {type(multitrack).__name__}")
+    with MultitrackWriter(folder, multitrack.names, multitrack.sample_rate, samples=multitrack.samples) as writer:
+        writer.write(multitrack.waveforms)
+    return writer.paths

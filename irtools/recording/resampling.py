@@ -7,26 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from irtools.checks import check_rate
+
 
 def resample(waveforms: Tensor, sample_rate: int, new_rate: int) -> Tensor:
-    """Waveforms at another rate, by a polyphase filter without delay.
-
-    Parameters
-    ----------
-    waveforms : Tensor, shape (..., samples), float32 or float64
-        On any device; computed on the CPU.
-    sample_rate, new_rate : int
-        In Hz.
-
-    Returns
-    -------
-    Tensor, shape (..., ceil(samples * new_rate / sample_rate))
-        Dtype and device of ``waveforms``; ``waveforms`` itself where the rates are equal.
-
-    Raises
-    ------
-    ValueError
-        A rate that is not positive.
+    """Waveforms, shape (..., samples), at another rate, by a polyphase filter without delay, on the CPU.
 
     Notes
     -----
@@ -38,9 +23,8 @@ def resample(waveforms: Tensor, sample_rate: int, new_rate: int) -> Tensor:
     >>> resample(torch.ones(2, 441), 44100, 22050).shape
     torch.Size([2, 221])
     """
-    for name, rate in (("sample_rate", sample_rate), ("new_rate", new_rate)):
-        if rate < 1:
-            raise ValueError(f"{name}: expected a positive number of Hz, got {rate}")
+    check_rate(sample_rate)
+    check_rate(new_rate, "new_rate")
     if sample_rate == new_rate:
         return waveforms
     from scipy.signal import resample_poly

@@ -10,7 +10,7 @@ from pathlib import Path
 import lightning
 
 from irtools.nets.pretrained import save
-from irtools.recording.replacing import replacing
+from irtools.recording.writing import replacing
 
 COLUMNS = ("step", "loss", "learning_rate", "improvement_db", "seconds")
 LOG, CHECKPOINT = "log.csv", "last.ckpt"

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from irtools.band.cache import default_folder
 from irtools.band.composition.dice import Dice, stable_hash
-from irtools.recording.replacing import replacing
+from irtools.recording.writing import replacing
 from irtools.stage.geometry import lay_out_stage
 from irtools.stage.room_responses import room_impulse_responses
 

@@ -20,7 +20,7 @@ from torch import nn
 from irtools.nets import build
 from irtools.nets.pretrained import load, read_card
 from irtools.provenance import provenance
-from irtools.recording.replacing import write_json
+from irtools.recording.writing import write_json
 from irtools.training.examples import Material, derived_seed, draw_batch, gather
 from irtools.training.settings import Settings, preset_settings
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from irtools.nets.waveunet import WaveUNet
-from irtools.recording.replacing import replacing
+from irtools.recording.writing import replacing
 from irtools.training.examples import derived_seed
 
 

@@ -599,7 +599,7 @@ MEMORY = r"""
 import re
 from pathlib import Path
 from irtools.methods.streaming.files import reduce_files
-from irtools.recording.files import MultitrackReader
+from irtools.recording.reading import MultitrackReader
 for part in ("short", "long"):
     with MultitrackReader(part) as reader:
         reduce_files(reader, Path("out_" + part), "am", chunk_seconds=1.0, variant="notebook")

@@ -5,6 +5,7 @@ import math
 import tempfile
 import warnings
 import weakref
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from irtools.methods.registry import LEARNERS
 from irtools.methods.separator import ConvergenceWarning, Reduction, Separator, check_assignment
 from irtools.methods.streaming.files import reduce_files, reduce_in_chunks
 from irtools.methods.streaming.pieces import cut, fade_in, join
-from irtools.recording.files import MultitrackReader, read_multitrack, write_multitrack
+from irtools.recording.multitrack import read_multitrack, write_multitrack
+from irtools.recording.reading import MultitrackReader
 
 RATE = 1000
 SAMPLES = 1013  # a prime: no piece but one sample divides it
@@ -108,7 +110,8 @@ def test_learning_keeps_no_piece(folder):
     seen = []
 
     def pieces(reader):
-        for block in reader.blocks(100):
+        for start in range(0, reader.samples, 100):
+            block = reader.read(start, 100)
             seen.append(weakref.ref(block))
             yield block, None
 
@@ -148,14 +151,9 @@ def test_what_cannot_be_reduced_writes_nothing(folder, tmp_path, options, words)
     mixdown = options.get("mixdown")
     options = {name: value for name, value in options.items() if name != "mixdown"}
     out = tmp_path / "out"
-    with MultitrackReader(folder / "mics") as mics:
-        reader = MultitrackReader(folder / mixdown) if mixdown else None
-        try:
-            with pytest.raises(ValueError, match=words):
-                reduce_files(mics, out, mixdown=reader, **{"method": "am"} | options)
-        finally:
-            if reader:
-                reader.close()
+    opened = MultitrackReader(folder / mixdown) if mixdown else nullcontext()
+    with MultitrackReader(folder / "mics") as mics, opened as reader, pytest.raises(ValueError, match=words):
+        reduce_files(mics, out, mixdown=reader, **{"method": "am"} | options)
     assert not out.exists()
 
 

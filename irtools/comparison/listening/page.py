@@ -16,8 +16,8 @@ from torch import Tensor
 
 from irtools.comparison.listening.trials import Trial
 from irtools.notebook.players import encode_mp3
-from irtools.recording.replacing import replacing
 from irtools.recording.resampling import resample
+from irtools.recording.writing import replacing
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from irtools.notebook.players import shared_gain_db
-from irtools.recording.files import MultitrackReader
+from irtools.recording.reading import MultitrackReader
 
 REFERENCE, ANCHOR, MICROPHONE = "reference", "anchor", "microphone"
 ANCHOR_CUTOFF_HZ = 3500.0

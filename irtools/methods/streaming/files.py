@@ -12,7 +12,8 @@ from irtools.methods.registry import choose_device
 from irtools.methods.separator import Reduction, check_mics
 from irtools.methods.streaming.piecewise import Piecewise, Recording, ends, silent_progress
 from irtools.recording.audit import Auditor
-from irtools.recording.files import MultitrackReader, MultitrackWriter
+from irtools.recording.reading import MultitrackReader
+from irtools.recording.writing import MultitrackWriter
 
 # Tensors of the details that hold more values than this stay out of a report.
 _REPORTED_VALUES = 1024
@@ -61,7 +62,7 @@ def reduce_files(
     -------
     dict
         Plain types, ready for a report: the method, its options, what it learned, each piece with its iterations, what
-        is odd about the recording (``findings``, see :func:`irtools.recording.audit.audit`), the time it took.
+        is odd about the recording (``findings``, see :func:`irtools.recording.audit.Auditor`), the time it took.
         ``gains`` are those of the whole recording where the method learns them, otherwise the mean over the pieces,
         weighted with their lengths; ``gains_from`` says which.
 
@@ -83,7 +84,7 @@ def reduce_files(
     Examples
     --------
     >>> import tempfile, torch
-    >>> from irtools.recording.files import Multitrack, write_multitrack
+    >>> from irtools.recording.multitrack import Multitrack, write_multitrack
     >>> folder = Path(tempfile.mkdtemp())
     >>> mics = torch.randn(2, 900, generator=torch.Generator().manual_seed(0))
     >>> _ = write_multitrack(folder / "mics", Multitrack(("a", "b"), mics, 1000))

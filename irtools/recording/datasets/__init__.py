@@ -47,7 +47,7 @@ def list_songs(root, dataset: str = "folder", **options) -> list[Song]:
     Examples
     --------
     >>> import tempfile, torch
-    >>> from irtools.recording.files import Multitrack, write_multitrack
+    >>> from irtools.recording.multitrack import Multitrack, write_multitrack
     >>> root = tempfile.TemporaryDirectory()
     >>> _ = write_multitrack(f"{root.name}/Ann - Blue", Multitrack(("bass", "vocals"), torch.rand(2, 80), 8000))
     >>> [song.load().names for song in list_songs(root.name)]

@@ -39,7 +39,7 @@ def musdb18hq_songs(root, *, channels: str = "mean") -> list[Song]:
     Notes
     -----
     `musdb` says which songs there are and where each belongs. Samples are read by
-    :class:`~irtools.recording.files.MultitrackReader` and not by `musdb`, which decodes through ffmpeg to 16 bits.
+    :class:`~irtools.recording.reading.MultitrackReader` and not by `musdb`, which decodes through ffmpeg to 16 bits.
     In the official split some artists have songs both in training and in validation.
 
     References

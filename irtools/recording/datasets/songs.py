@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from irtools.recording.listing import find_files, natural_key
 from irtools.recording.multitrack import Multitrack
-from irtools.recording.reading import MultitrackReader
+from irtools.recording.reading import MultitrackReader, find_files, natural_key
 
 PARTS = ("train", "validation", "test")
 
@@ -35,7 +34,7 @@ class Song:
     part : {"train", "validation", "test"}, or None
         Where the data set's own split puts the song.
     channels, lengths : str
-        As in :func:`~irtools.recording.files.read_multitrack`.
+        As in :func:`~irtools.recording.multitrack.read_multitrack`.
     merged : tuple of (str, tuple of str)
         New microphones, each the average of those of its members that the song has, in the first one's place.
     """
@@ -70,12 +69,12 @@ class Song:
         ------
         ValueError
             A start outside the song, a duration of no sample, a song without a mix, or files that are no recording:
-            see :class:`~irtools.recording.files.MultitrackReader`.
+            see :class:`~irtools.recording.reading.MultitrackReader`.
 
         Examples
         --------
         >>> import tempfile
-        >>> from irtools.recording.files import write_multitrack
+        >>> from irtools.recording.multitrack import write_multitrack
         >>> folder = tempfile.TemporaryDirectory()
         >>> paths = write_multitrack(folder.name, Multitrack(("vocals",), torch.rand(1, 8000), 8000))
         >>> Song("Title", "Artist", (("vocals", paths[0]),)).load(start_s=0.5, duration_s=0.25).samples
@@ -105,7 +104,7 @@ def folder_songs(root, *, channels: str = "mean", lengths: str = "error") -> lis
         ``<root>/<song>/<stem>.wav``. A stem called ``mixture``, or else ``mixdown``, is the song's mix. Folders without
         audio, and hidden ones, are ignored.
     channels, lengths : str
-        As in :func:`~irtools.recording.files.read_multitrack`.
+        As in :func:`~irtools.recording.multitrack.read_multitrack`.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def folder_songs(root, *, channels: str = "mean", lengths: str = "error") -> lis
     Examples
     --------
     >>> import tempfile
-    >>> from irtools.recording.files import write_multitrack
+    >>> from irtools.recording.multitrack import write_multitrack
     >>> root = tempfile.TemporaryDirectory()
     >>> stems = Multitrack(("bass", "vocals"), torch.rand(2, 80), 8000)
     >>> _ = write_multitrack(Path(root.name) / "Ann - Blue", stems)
