@@ -20,41 +20,11 @@ _LEAST_CAPABILITY = (8, 0)
 def choose_backend(backend: str, *tensors: Tensor, supported: str | None = None) -> str:
     """``"torch"`` or ``"triton"`` for these arguments of a kernel.
 
-    Parameters
-    ----------
-    backend : {"auto", "torch", "triton"}
-        ``"auto"`` takes Triton for CUDA tensors where it can run, and torch otherwise.
-    *tensors : Tensor
-        Every tensor that the kernel would read.
-    supported : str, optional
-        Why the kernel cannot take arguments of these shapes or with these options; None where it can.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        Another name of a backend.
-    RuntimeError
-        ``"triton"`` that cannot run, with the reason: the shapes, another dtype than float32 and complex64, a gradient
-        that is asked for (the kernels have none), no CUDA device, or no Triton.
-
-    Notes
-    -----
-    With ``TRITON_INTERPRET=1`` in the environment an explicit ``"triton"`` runs on the CPU, in Triton's interpreter;
-    the variable is read when the kernels are first imported, so it belongs to a process.
-
-    Examples
-    --------
-    >>> import torch
-    >>> choose_backend("auto", torch.zeros(3))
-    'torch'
-    >>> choose_backend("triton", torch.zeros(3), supported="40 microphones (at most 32)")
-    Traceback (most recent call last):
-      ...
-    RuntimeError: backend: 'triton' cannot run: 40 microphones (at most 32)
+    ``"auto"`` takes Triton for CUDA tensors where it can run, and torch otherwise; a ``"triton"`` that cannot run is a
+    RuntimeError with the reason: what the kernel does not take (``supported`` says why; None where it does), another
+    dtype than float32 and complex64, a gradient that is asked for (the kernels have none), no CUDA device, or no
+    Triton. With ``TRITON_INTERPRET=1`` in the environment of the process an explicit ``"triton"`` runs on the CPU, in
+    Triton's interpreter.
     """
     if backend not in _BACKENDS:
         raise ValueError(f"backend: expected one of {', '.join(_BACKENDS)}, got {backend!r}")
@@ -69,25 +39,12 @@ def choose_backend(backend: str, *tensors: Tensor, supported: str | None = None)
 
 
 def launched_with_interpreter() -> bool:
-    """Whether this process runs Triton kernels in the interpreter, on the CPU.
-
-    Examples
-    --------
-    >>> launched_with_interpreter()
-    False
-    """
+    """Whether this process runs Triton kernels in the interpreter, on the CPU."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def on_device(tensor: Tensor):
-    """Context in which kernels are launched on the device of ``tensor``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> with on_device(torch.zeros(1)):
-    ...     pass
-    """
+    """Context in which kernels are launched on the device of ``tensor``."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()
 
 
@@ -120,7 +77,6 @@ def _missing_triton():
 
 @functools.cache
 def _too_old(device):
-    """A device of a compute capability that Triton does not compile for."""
     if torch.version.hip or torch.cuda.get_device_capability(device) >= _LEAST_CAPABILITY:
         return None
     found = ".".join(map(str, torch.cuda.get_device_capability(device)))

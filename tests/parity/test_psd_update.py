@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.kernels.psd_update import _blocks, _reference, gain_sums, psd_step, psd_update, wiener_update
+from irtools.kernels import blocks
+from irtools.kernels.psd_update import _reference, gain_sums, psd_step, psd_update, wiener_update
 from irtools.methods.powers.fit import divergence
 from irtools.methods.powers.settings import NOISE
 
@@ -122,7 +123,7 @@ def test_single_precision_is_close_at_any_scale(freqs, mics, sources, frames, se
 @pytest.mark.parametrize("sparsity", [0.0, 2.0])
 def test_blocks_of_frequencies_give_what_all_at_once_give(beta, sparsity, common, monkeypatch):
     # Two frequencies at a time, the last alone, of arrays whose axes lie in another order.
-    monkeypatch.setattr(_blocks, "_VALUES_AT_ONCE", 2 * 4 * 9)
+    monkeypatch.setattr(blocks, "VALUES_AT_ONCE", 2 * 4 * 9)
     power, psd, gains = draw(7, 4, 3, 9, seed=0, common=common)
     power, psd = (part.transpose(0, 1).contiguous().transpose(0, 1) for part in (power, psd))
     before = [part.clone() for part in (power, psd, gains)]

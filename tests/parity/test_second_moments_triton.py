@@ -22,30 +22,25 @@ SHAPES = [
 ]
 
 
-def draw(rows, samples, dtype=torch.float32, batch=(), scale=1.0, seed=0):
+def draw(rows, samples, scale=1.0):
     """Rows as views with steps into memory that holds NaN everywhere else."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     parts = []
     for n in rows:
-        room = torch.full((*batch, 2 * n + 1, 3 * samples + 2), torch.nan, dtype=dtype, device=DEVICE)
-        view = room[..., 1::2, 1 : 3 * samples : 3]
-        view.copy_(scale * torch.randn(*batch, n, samples, dtype=dtype, generator=generator))
+        room = torch.full((2 * n + 1, 3 * samples + 2), torch.nan, device=DEVICE)
+        view = room[1::2, 1 : 3 * samples : 3]
+        view.copy_(scale * torch.randn(n, samples, generator=generator))
         parts.append(view)
     return parts
 
 
-def product(parts):
-    wide = torch.cat(parts, -2)
-    wide = wide.to(torch.complex128 if wide.is_complex() else torch.float64)
-    return wide @ wide.mH
-
-
 def assert_double(found, parts):
     """Every entry to 1e-13 of the levels of its two rows, ten times finer than the contract of the reference."""
-    expected = product(parts)
+    wide = torch.cat(parts).double()
+    expected = wide @ wide.T
     assert found.dtype == expected.dtype and found.shape == expected.shape
-    level = torch.diagonal(expected, dim1=-2, dim2=-1).real.sqrt()
-    assert ((found - expected).abs() <= 1e-13 * level[..., :, None] * level[..., None, :]).all()
+    level = expected.diagonal().sqrt()
+    assert ((found - expected).abs() <= 1e-13 * level[:, None] * level[None, :]).all()
 
 
 @on_triton
@@ -56,28 +51,18 @@ def test_equals_the_float64_product(rows, samples, nan_in_new_memory):
 
 
 @on_triton
-@pytest.mark.parametrize(("rows", "samples"), [((1,), 1), ((2, 1), 131), ((5,), 300), ((9, 1), 127)], ids=str)
-def test_complex_rows(rows, samples, nan_in_new_memory):
-    parts = draw(rows, samples, torch.complex64)
-    found = second_moments(*parts, backend="triton")
-    assert_double(found, parts)
-    assert torch.equal(found, found.mH)
-    assert_double(second_moments(*(part.conj() for part in parts), backend="triton"), [part.conj() for part in parts])
-
-
-@on_triton
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
-def test_extreme_scales(scale, dtype, nan_in_new_memory):
-    parts = draw((3, 1), 150, dtype, scale=scale)
+def test_extreme_scales(scale, nan_in_new_memory):
+    parts = draw((3, 1), 150, scale)
     assert_double(second_moments(*parts, backend="triton"), parts)
 
 
 @on_triton
-def test_a_batch_and_one_row_for_all_of_it(nan_in_new_memory):
-    mics, mixture = draw((3,), 61, batch=(2, 2)) + draw((1,), 61, seed=1)
-    expected = [mics, mixture.expand(2, 2, 1, 61)]
-    assert_double(second_moments(mics, mixture, backend="triton"), expected)
+def test_one_row_that_is_repeated_and_the_imaginary_part_of_a_conjugate(nan_in_new_memory):
+    mics, (mixture, _) = draw((3,), 61)[0], draw((1, 1), 61)
+    assert_double(second_moments(mics, mixture.expand(2, 61), backend="triton"), [mics, mixture.expand(2, 61)])
+    negated = torch.complex(mics, mics).conj().imag
+    assert_double(second_moments(negated, backend="triton"), [negated])
 
 
 @on_triton
@@ -105,8 +90,8 @@ def test_what_is_not_a_number_stays_in_its_row():
     ("rows", "reason"),
     [
         ([torch.zeros(34, 2)], "34 rows"),
-        ([torch.zeros(1, 2)] * 3, "3 tensors of rows"),
-        ([torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.cfloat)], "real and complex rows together"),
+        ([torch.zeros(1, 2)] * 3, "3 tensors of up to 2 axes"),
+        ([torch.zeros(2, 1, 2)], "1 tensors of up to 3 axes"),
         ([torch.zeros(1, 0)], "nothing to add up"),
         ([torch.zeros(1, 2, dtype=torch.float64)], "dtype float64"),
         ([torch.zeros(1, 2, requires_grad=True)], "a gradient is asked for"),

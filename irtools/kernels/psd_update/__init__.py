@@ -76,8 +76,8 @@ def psd_update(
 
     The fused kernel reads V and P once and writes the new P once; every program sums over its own frames, and the sums
     of the programs are added in a fixed order, so that two runs agree in every bit. On a processor 131072 values of V
-    or P are worked on at a time: beyond the results, the extra memory is at most three such blocks, 1.5 MiB in single
-    precision, eight with the penalty (of a single frequency, if that is longer).
+    are worked on at a time: with as many sources as microphones the extra memory beyond the results is three such
+    blocks, 1.5 MiB in single precision, eight with the penalty (of a single frequency, if that is longer).
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The updates on a processor, on as many frequencies at a time as its cache holds, in room that is made once."""
+"""The updates on a processor, a block of frequencies at a time, in room that is made once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-_VALUES_AT_ONCE = 1 << 17
+from irtools.kernels.blocks import frequency_blocks
 
 
 def psd_update(
@@ -33,7 +33,7 @@ def wiener_update(
     power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, alpha: float, noise: float, floor: float
 ) -> Tensor:
     new, pull = _like(psd), (close / close.sum(-2, keepdim=True) * gains ** (alpha - 1)).expand(len(psd), -1, -1)
-    for block, v, p, g, (_, model, shares) in _blocks(power, psd, gains):
+    for block, v, p, g, (model, _, shares) in _blocks(power, psd, gains):
         _model(p, g, noise, model).pow_(alpha)
         torch.bmm(pull[block].mT, torch.div(v, model, out=model), out=shares)
         torch.pow(p, alpha, out=new[block]).mul_(shares).clamp_min_(floor)
@@ -58,14 +58,11 @@ def _room_for_sums(power, psd):
 
 def _blocks(power: Tensor, psd: Tensor, gains: Tensor) -> Iterator[tuple]:
     """Frequencies, V, P and Λ there, and room for two such blocks of V and one of P."""
-    freqs, mics, frames = power.shape
-    sources = psd.shape[1]
-    size = min(max(1, _VALUES_AT_ONCE // max(1, frames * max(mics, sources))), freqs)
-    gains = gains.expand(freqs, -1, -1)
-    room = [psd.new_empty(size, rows, frames) for rows in (mics, mics, sources)]
-    for start in range(0, freqs, size):
-        block = slice(start, start + size)
-        yield block, power[block], psd[block], gains[block], [part[: freqs - start] for part in room]
+    gains = gains.expand(len(power), -1, -1)
+    blocks = frequency_blocks(power)
+    room = [part.new_empty(part[blocks[0]].shape) for part in (power, power, psd)]
+    for block in blocks:
+        yield block, power[block], psd[block], gains[block], [part[: block.stop - block.start] for part in room]
 
 
 def _step(power, psd, gains, new, beta, noise, sparsity, floor, room):
@@ -91,16 +88,9 @@ def _add_up(power, psd, gains, sums, beta, noise, room):
 
 def _weighted(power, psd, gains, beta, noise, room):
     """V V̂^(β-2) and V̂^(β-1)."""
-    residual, model, _ = room
-    _model(psd, gains, noise, model)
-    if beta == 2:
-        return power, model
-    if beta == 1:
-        return torch.div(power, model, out=residual), model.fill_(1)
-    if beta == 0:
-        return torch.mul(power, model.reciprocal_(), out=residual).mul_(model), model
-    torch.pow(model, beta - 2, out=residual).mul_(power)
-    return residual, model.pow_(beta - 1)
+    model, weight, _ = room
+    torch.pow(_model(psd, gains, noise, model), beta - 1, out=weight)
+    return torch.div(power, model, out=model).mul_(weight), weight
 
 
 def _model(psd, gains, noise, model):

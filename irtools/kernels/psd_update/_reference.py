@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -16,8 +15,8 @@ def psd_update(
 def psd_step(
     power: Tensor, psd: Tensor, gains: Tensor, beta: float, noise: float, sparsity: float, floor: float
 ) -> Tensor:
-    residual, model = _weighted(power, psd, gains, beta, noise)
-    attraction, repulsion = gains.mT @ residual, gains.mT @ model
+    residual, weight = _weighted(power, psd, gains, beta, noise)
+    attraction, repulsion = gains.mT @ residual, gains.mT @ weight
     if sparsity:
         total = psd.sum(1, keepdim=True)
         geometric = psd.log().mean(1, keepdim=True).exp()
@@ -36,16 +35,12 @@ def wiener_update(
 
 
 def gain_sums(power: Tensor, psd: Tensor, gains: Tensor, beta: float, noise: float) -> tuple[Tensor, Tensor]:
-    residual, model = _weighted(power, psd, gains, beta, noise)
-    return residual @ psd.mT, model @ psd.mT
+    residual, weight = _weighted(power, psd, gains, beta, noise)
+    return residual @ psd.mT, weight @ psd.mT
 
 
 def _weighted(power, psd, gains, beta, noise):
     """V V̂^(β-2) and V̂^(β-1), with V̂ = ΛP + ε."""
     model = gains @ psd + noise
-    if beta == 2:
-        return power, model
-    if beta == 1:
-        return power / model, torch.ones_like(model)
-    inverse = model.reciprocal() if beta == 0 else model ** (beta - 1)
-    return power * inverse / model, inverse
+    weight = model ** (beta - 1)
+    return power / model * weight, weight

@@ -20,15 +20,11 @@ _WIDTH, _NUM_WARPS = 128, 4
 
 
 @triton.jit
-def _load_row(row, a, b, sample, inside, a_row, a_part, a_sample, b_row, b_part, b_sample, A_ROWS, ROWS, PARTS):
-    # The real and the imaginary part of a complex row are two rows.
-    whole = row // PARTS
-    part = row % PARTS
-    value = tl.load(a + whole * a_row + part * a_part + sample * a_sample, mask=inside & (row < A_ROWS), other=0.0)
+def _load_row(row, a, b, sample, inside, a_row, a_sample, b_row, b_sample, A_ROWS, ROWS):
+    value = tl.load(a + row * a_row + sample * a_sample, mask=inside & (row < A_ROWS), other=0.0)
     if ROWS > A_ROWS:
-        whole = (row - A_ROWS) // PARTS
         wanted = inside & (row >= A_ROWS) & (row < ROWS)
-        value += tl.load(b + whole * b_row + part * b_part + sample * b_sample, mask=wanted, other=0.0)
+        value += tl.load(b + (row - A_ROWS) * b_row + sample * b_sample, mask=wanted, other=0.0)
     return value.to(tl.float64)
 
 
@@ -37,20 +33,14 @@ def _second_moments_kernel(
     out,
     a,
     b,
-    batches,
     samples,
     span,
-    a_batch,
     a_row,
-    a_part,
     a_sample,
-    b_batch,
     b_row,
-    b_part,
     b_sample,
     A_ROWS: tl.constexpr,
     ROWS: tl.constexpr,
-    PARTS: tl.constexpr,
     TILE: tl.constexpr,
     WIDTH: tl.constexpr,
     UNROLL: tl.constexpr,
@@ -62,16 +52,13 @@ def _second_moments_kernel(
     program = tl.program_id(0).to(tl.int64)
     pair = program % pairs
     place = program // pairs
-    batch = place % batches
-    begin = place // batches * span
+    begin = place * span
     end = tl.minimum(begin + span, samples)
     upper = pair * 0
     for i in tl.static_range(1, tiles):
         upper += (pair >= i * (i + 1) // 2).to(tl.int64)
     first = upper * TILE
     second = (pair - upper * (upper + 1) // 2) * TILE
-    a += batch * a_batch
-    b += batch * b_batch
 
     sums = ()
     for _ in tl.static_range(TILE * (TILE + 1) // 2 if tiles == 1 else TILE * TILE):
@@ -86,14 +73,12 @@ def _second_moments_kernel(
             inside = sample < end
             for i in tl.static_range(TILE):
                 rows = rows + (
-                    _load_row(first + i, a, b, sample, inside, a_row, a_part, a_sample, b_row, b_part, b_sample,
-                              A_ROWS, ROWS, PARTS),
-                )  # fmt: skip
+                    _load_row(first + i, a, b, sample, inside, a_row, a_sample, b_row, b_sample, A_ROWS, ROWS),
+                )
                 if tiles > 1:
                     columns = columns + (
-                        _load_row(second + i, a, b, sample, inside, a_row, a_part, a_sample, b_row, b_part, b_sample,
-                                  A_ROWS, ROWS, PARTS),
-                    )  # fmt: skip
+                        _load_row(second + i, a, b, sample, inside, a_row, a_sample, b_row, b_sample, A_ROWS, ROWS),
+                    )
         for u in tl.static_range(UNROLL):
             new = ()
             for i in tl.static_range(TILE):
@@ -118,16 +103,13 @@ def _second_moments_kernel(
 
 
 def second_moments(rows: Sequence[Tensor]) -> Tensor:
-    """Launch the kernel on one or two tensors of shape (batches, rows_i, samples), float32 or complex64.
+    """Of one or two matrices (rows_i, samples), float32.
 
     A thread owns a few samples of all rows (of two tiles of rows, where there are more than eleven) and the sums of
     their products. A second pass adds up the programs' sums, in a fixed order.
     """
-    first = rows[0]
-    parts = 2 if first.is_complex() else 1
-    a, b = (_real_rows(part) for part in (first, rows[-1]))
-    batches, samples = first.shape[0], first.shape[-1]
-    a_rows, n_rows = parts * first.shape[1], parts * sum(part.shape[1] for part in rows)
+    a, b = (part.resolve_neg() for part in (rows[0], rows[-1]))
+    samples, n_rows = a.shape[1], sum(len(part) for part in rows)
     if n_rows <= _ROWS_IN_REGISTERS:
         tile, unroll = n_rows, 4 if n_rows <= 9 else 2
     else:
@@ -135,38 +117,24 @@ def second_moments(rows: Sequence[Tensor]) -> Tensor:
     tiles = triton.cdiv(n_rows, tile)
     pairs = tiles * (tiles + 1) // 2
     step = _WIDTH * unroll
-    span = max(triton.cdiv(samples, triton.cdiv(_PROGRAMS, batches * pairs)), _SHORTEST_SPAN)
+    span = max(triton.cdiv(samples, triton.cdiv(_PROGRAMS, pairs)), _SHORTEST_SPAN)
     span = triton.cdiv(span, step) * step
     splits = triton.cdiv(samples, span)
-    out = torch.empty(splits, batches, n_rows, n_rows, dtype=torch.float64, device=first.device)
-    with on_device(first):
-        _second_moments_kernel[(splits * batches * pairs,)](
+    out = torch.empty(splits, n_rows, n_rows, dtype=torch.float64, device=a.device)
+    with on_device(a):
+        _second_moments_kernel[(splits * pairs,)](
             out,
             a,
             b,
-            batches,
             samples,
             span,
             *a.stride(),
             *b.stride(),
-            A_ROWS=a_rows,
+            A_ROWS=len(a),
             ROWS=n_rows,
-            PARTS=parts,
             TILE=tile,
             WIDTH=_WIDTH,
             UNROLL=unroll,
             num_warps=_NUM_WARPS,
         )
-    sums = out.sum(0)
-    if parts == 1:
-        return sums
-    # Rows alternate between real and imaginary parts.
-    real = sums[:, ::2, ::2] + sums[:, 1::2, 1::2]
-    return torch.complex(real, sums[:, 1::2, ::2] - sums[:, ::2, 1::2])
-
-
-def _real_rows(part):
-    """Shape (batches, rows, parts, samples): a view, unless a conjugate is still to be taken."""
-    if part.is_complex():
-        return torch.view_as_real(part.resolve_conj()).transpose(2, 3)
-    return part.resolve_neg()[:, :, None]
+    return out.sum(0)

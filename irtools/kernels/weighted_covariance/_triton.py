@@ -18,14 +18,11 @@ _MICS, _OFFSETS, _SOURCES = 8, 5, 8
 
 
 @triton.jit
-def _real_and_imaginary(values, COMPLEX: tl.constexpr):
+def _real_and_imaginary(values):
     # A complex64 is read as one integer of 64 bits: one load of two neighbouring floats.
-    if COMPLEX:
-        real = values.to(tl.int32).to(tl.float32, bitcast=True)
-        imaginary = (values >> 32).to(tl.int32).to(tl.float32, bitcast=True)
-        return real, imaginary
-    else:
-        return values, values
+    real = values.to(tl.int32).to(tl.float32, bitcast=True)
+    imaginary = (values >> 32).to(tl.int32).to(tl.float32, bitcast=True)
+    return real, imaginary
 
 
 @triton.jit
@@ -33,18 +30,17 @@ def _weighted_covariance_kernel(
     out,
     x,
     weights,
-    batches,
+    freqs,
     frames,
     span,
-    x_batch,
+    x_freq,
     x_mic,
     x_frame,
-    weights_batch,
+    weights_freq,
     weights_source,
     weights_frame,
     N_MICS: tl.constexpr,
     N_SOURCES: tl.constexpr,
-    COMPLEX: tl.constexpr,
     MICS: tl.constexpr,
     OFFSETS: tl.constexpr,
     SOURCES: tl.constexpr,
@@ -54,19 +50,18 @@ def _weighted_covariance_kernel(
     mic_groups: tl.constexpr = (N_MICS + MICS - 1) // MICS
     offset_groups: tl.constexpr = (N_MICS // 2 + OFFSETS) // OFFSETS
     source_groups: tl.constexpr = (N_SOURCES + SOURCES - 1) // SOURCES
-    components: tl.constexpr = 2 if COMPLEX else 1
 
     # Neighbouring programs read the same frames, so that all but the first find them in the cache.
     program = tl.program_id(0).to(tl.int64)
     group = program % (mic_groups * offset_groups * source_groups)
     place = program // (mic_groups * offset_groups * source_groups)
-    split = place // batches
-    batch = place % batches
+    split = place // freqs
+    freq = place % freqs
     mic = group % mic_groups * MICS + tl.arange(0, MICS)
     first_offset = group // mic_groups % offset_groups * OFFSETS
     first_source = group // (mic_groups * offset_groups) * SOURCES
-    x += batch * x_batch
-    weights += batch * weights_batch
+    x += freq * x_freq
+    weights += freq * weights_freq
 
     real = ()
     imaginary = ()
@@ -99,32 +94,28 @@ def _weighted_covariance_kernel(
                 at = weights + source * weights_source + frame * weights_frame
                 weight = weight + (tl.load(at, mask=wanted, other=0.0),)
         for u in tl.static_range(UNROLL):
-            a_real, a_imaginary = _real_and_imaginary(own[u], COMPLEX)
+            a_real, a_imaginary = _real_and_imaginary(own[u])
             products = ()
             crossed = ()
             for d in tl.static_range(OFFSETS):
-                b_real, b_imaginary = _real_and_imaginary(others[u * OFFSETS + d], COMPLEX)
-                if COMPLEX:
-                    products = products + (a_real * b_real + a_imaginary * b_imaginary,)
-                    crossed = crossed + (a_imaginary * b_real - a_real * b_imaginary,)
-                else:
-                    products = products + (a_real * b_real,)
+                b_real, b_imaginary = _real_and_imaginary(others[u * OFFSETS + d])
+                products = products + (a_real * b_real + a_imaginary * b_imaginary,)
+                crossed = crossed + (a_imaginary * b_real - a_real * b_imaginary,)
             new_real = ()
             new_imaginary = ()
             for n in tl.static_range(SOURCES):
                 for d in tl.static_range(OFFSETS):
                     new_real = new_real + (real[n * OFFSETS + d] + weight[u * SOURCES + n] * products[d],)
-                    if COMPLEX and not (offset_groups == 1 and d == 0):
-                        found = imaginary[n * OFFSETS + d] + weight[u * SOURCES + n] * crossed[d]
-                    else:
-                        found = imaginary[n * OFFSETS + d]
+                    found = imaginary[n * OFFSETS + d]
+                    if offset_groups > 1 or d > 0:
+                        found += weight[u * SOURCES + n] * crossed[d]
                     new_imaginary = new_imaginary + (found,)
             real = new_real
             imaginary = new_imaginary
         start += UNROLL * FRAMES
 
     for n in tl.static_range(SOURCES):
-        matrix = out + (place * N_SOURCES + first_source + n) * (N_MICS * N_MICS * components)
+        matrix = out + (place * N_SOURCES + first_source + n) * (N_MICS * N_MICS * 2)
         for d in tl.static_range(OFFSETS):
             offset = first_offset + d
             other = (mic + offset) % N_MICS
@@ -132,26 +123,25 @@ def _weighted_covariance_kernel(
             wanted = (mic < N_MICS) & (2 * offset <= N_MICS) & ((2 * offset < N_MICS) | (mic < offset))
             wanted = wanted & (first_source + n < N_SOURCES)
             mirrored = wanted & (offset > 0)
-            upper = matrix + (mic * N_MICS + other) * components
-            lower = matrix + (other * N_MICS + mic) * components
+            upper = matrix + (mic * N_MICS + other) * 2
+            lower = matrix + (other * N_MICS + mic) * 2
             sums = tl.sum(real[n * OFFSETS + d], axis=1) / frames
             tl.store(upper, sums, mask=wanted)
             tl.store(lower, sums, mask=mirrored)
-            if COMPLEX:
-                sums = tl.sum(imaginary[n * OFFSETS + d], axis=1) / frames
-                sums = tl.where(offset == 0, 0.0, sums)
-                tl.store(upper + 1, sums, mask=wanted)
-                tl.store(lower + 1, -sums, mask=mirrored)
+            sums = tl.sum(imaginary[n * OFFSETS + d], axis=1) / frames
+            sums = tl.where(offset == 0, 0.0, sums)
+            tl.store(upper + 1, sums, mask=wanted)
+            tl.store(lower + 1, -sums, mask=mirrored)
 
 
 def weighted_covariance(x: Tensor, weights: Tensor) -> Tensor:
-    """Launch the kernel on ``x`` (batches, mics, frames) and ``weights`` (batches, sources, frames).
+    """Of ``x`` (freqs, mics, frames), complex64, and ``weights`` (freqs, sources, frames), float32.
 
     A thread owns a few frames of one microphone i, its products with the microphones i, i+1, ..., i+K//2 (modulo K,
     which meets every pair once) and their sums under the weights of up to eight sources. The sums over threads are
     trees; over the programs that share the frames, a second pass. Neither depends on which program ends first.
     """
-    batches, n_mics, frames = x.shape
+    freqs, n_mics, frames = x.shape
     n_sources = weights.shape[1]
     x, weights = x.resolve_conj(), weights.resolve_neg()
     mics = min(triton.next_power_of_2(n_mics), _MICS)
@@ -166,23 +156,22 @@ def weighted_covariance(x: Tensor, weights: Tensor) -> Tensor:
     groups = triton.cdiv(n_mics, mics) * triton.cdiv(n_mics // 2 + 1, block["OFFSETS"])
     groups *= triton.cdiv(n_sources, block["SOURCES"])
     step = block["FRAMES"] * block["UNROLL"]
-    span = triton.cdiv(frames, triton.cdiv(_PROGRAMS, batches * groups))
+    span = triton.cdiv(frames, triton.cdiv(_PROGRAMS, freqs * groups))
     span = triton.cdiv(min(max(span, _SHORTEST_SPAN), _LONGEST_SPAN), step) * step
     splits = triton.cdiv(frames, span)
-    out = torch.empty(splits, batches, n_sources, n_mics, n_mics, dtype=x.dtype, device=x.device)
+    out = torch.empty(splits, freqs, n_sources, n_mics, n_mics, dtype=x.dtype, device=x.device)
     with on_device(x):
-        _weighted_covariance_kernel[(splits * batches * groups,)](
-            torch.view_as_real(out) if x.is_complex() else out,
-            x.view(torch.int64) if x.is_complex() else x.resolve_neg(),
+        _weighted_covariance_kernel[(splits * freqs * groups,)](
+            torch.view_as_real(out),
+            x.view(torch.int64),
             weights,
-            batches,
+            freqs,
             frames,
             span,
             *x.stride(),
             *weights.stride(),
             N_MICS=n_mics,
             N_SOURCES=n_sources,
-            COMPLEX=x.is_complex(),
             num_warps=num_warps,
             **block,
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from irtools.kernels.blocks import frequency_blocks
 from irtools.kernels.median_filter import median_filter
 from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
-from irtools.methods.powers.settings import FLOOR, NOISE, Settings, footprint_of, frequency_blocks, in_threads
+from irtools.methods.powers.settings import FLOOR, NOISE, Settings, footprint_of, in_threads
 from irtools.methods.powers.spectra import logistic
 
 _RESELECTED = 0.8

@@ -15,8 +15,6 @@ from irtools.checks import check_assignment
 # Everything is in units of the mean power of the recording, or of its noise floor once equalised.
 NOISE = 1e-10
 FLOOR = 1e-16
-_VALUES_AT_ONCE = 1 << 17
-_VALUES_AT_ONCE_ON_A_GPU = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -252,19 +250,6 @@ def _mic_lists(close_mics, n_mics):
     if any(not 0 <= mic < n_mics for chosen in lists for mic in chosen):
         raise ValueError(f"close_mics: expected microphone indices 0 to {n_mics - 1}, got {lists}")
     return lists
-
-
-def frequency_blocks(like: Tensor) -> list[slice]:
-    """Ranges of the first axis of V (freqs, mics, frames) that a processor's cache holds, or many at a time on a GPU.
-
-    Examples
-    --------
-    >>> [(block.start, block.stop) for block in frequency_blocks(torch.empty(130, 4, 512))]
-    [(0, 64), (64, 128), (128, 130)]
-    """
-    values = _VALUES_AT_ONCE if like.device.type == "cpu" else _VALUES_AT_ONCE_ON_A_GPU
-    size = max(1, values // max(1, like[0].numel()))
-    return [slice(start, min(start + size, len(like))) for start in range(0, len(like), size)]
 
 
 def in_threads(function: Callable, items: Sequence, like: Tensor) -> list:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from irtools.methods.powers.settings import Settings, frequency_blocks, in_threads
+from irtools.kernels.blocks import frequency_blocks
+from irtools.methods.powers.settings import Settings, in_threads
 from irtools.stft import istft, stft
 
 # A noise floor below this part of the mean power is digital silence, not noise.
