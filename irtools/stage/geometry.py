@@ -8,94 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from irtools.checks import check_choice, check_int, check_number
 from irtools.stage.gain_laws import draw_uniform
 
-#: Length, width and height, in metres, of the published stage; the random one draws from ROOM_RANGES_M.
-PUBLISHED_ROOM_M = (13.5, 7.0, 7.0)
-ROOM_RANGES_M = ((12.0, 15.0), (7.0, 9.0), (5.0, 8.0))
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """Positions, in metres, in a room whose corner is the origin.
-
-    Attributes
-    ----------
-    room_m : tuple of float
-        Length (x), width (y), height (z).
-    sources : Tensor, shape (sources, 3), float64
-    mics : Tensor, shape (mics, 3), float64
-        Microphone n is the close microphone of source n; any others stand for room microphones.
-    facing : Tensor, shape (mics, 3), float64
-        Unit vector of the main axis of each microphone.
-
-    Raises
-    ------
-    ValueError
-        A room that is not three positive lengths, fewer microphones than sources, a position outside the room,
-        or a microphone at the place of a source.
-
-    Examples
-    --------
-    >>> stage = lay_out_stage(4)
-    >>> stage.sources[1].tolist(), stage.mics[1].tolist()
-    ([5.5, 5.5, 1.0], [5.5, 5.0, 1.0])
-    """
-
-    room_m: tuple[float, float, float]
-    sources: Tensor
-    mics: Tensor
-    facing: Tensor
-
-    def __post_init__(self):
-        check_room(self.room_m)
-        for name in ("sources", "mics", "facing"):
-            value = getattr(self, name)
-            if value.ndim != 2 or value.shape[1] != 3 or len(value) == 0:
-                raise ValueError(f"{name}: expected shape (count, 3), got {tuple(value.shape)}")
-        if len(self.mics) < len(self.sources) or len(self.facing) != len(self.mics):
-            raise ValueError(
-                f"mics: expected at least {len(self.sources)} (one a source), each with a direction to face, "
-                f"got {len(self.mics)} and {len(self.facing)} directions"
-            )
-        for name in ("sources", "mics"):
-            value = getattr(self, name)
-            outside = ~((value > 0) & (value < torch.tensor(self.room_m, dtype=value.dtype))).all(dim=1)
-            if outside.any():
-                n = int(outside.nonzero()[0])
-                raise ValueError(
-                    f"{name}: expected positions inside the room of {self.room_m} m, got {value[n].tolist()} "
-                    f"for number {n} (distance_m too large for this room?)"
-                )
-        if self.distances().min() < 1e-3:
-            raise ValueError("mics: expected at least 1 mm between any microphone and any source")
-
-    def distances(self) -> Tensor:
-        """Distance of each microphone from each source, in metres, shape (mics, sources)."""
-        return torch.linalg.vector_norm(self.mics[:, None] - self.sources[None], dim=2)
-
-    def describe(self) -> dict:
-        """Geometry in plain types."""
-        return {
-            "room_m": list(self.room_m),
-            "source_positions_m": self.sources.tolist(),
-            "mic_positions_m": self.mics.tolist(),
-            "distances_m": self.distances().tolist(),
-        }
-
-
-def check_room(room_m) -> tuple[float, float, float]:
-    """Return the room's three lengths as floats.
-
-    Examples
-    --------
-    >>> check_room([10, 8, 3])
-    (10.0, 8.0, 3.0)
-    """
-    lengths = tuple(float(length) for length in room_m)
-    if len(lengths) != 3 or not all(0 < length < math.inf for length in lengths):
-        raise ValueError(f"room_m: expected three positive lengths in m, got {room_m}")
-    return lengths
+# Length, width and height, in metres, of the published stage, and the ranges that the random one is drawn from.
+_PUBLISHED_ROOM_M = (13.5, 7.0, 7.0)
+_ROOM_RANGES_M = ((12.0, 15.0), (7.0, 9.0), (5.0, 8.0))
 
 
 def lay_out_stage(
@@ -117,11 +35,10 @@ def lay_out_stage(
     distance_m : float
         From each source to its close microphone, in metres.
     room_m : (length, width, height), optional
-        In metres. By default 13.5 x 7 x 7, or drawn from U(12, 15) x U(7, 9) x U(5, 8) if ``geometry`` is
-        "random".
+        In metres. By default 13.5 x 7 x 7, or drawn from U(12, 15) x U(7, 9) x U(5, 8) if ``geometry`` is "random".
     geometry : {"published", "random"}
-        "random" also moves each source by up to 0.3 m along x and y and 0.2 m in height, and turns its
-        microphone about it by up to 30 degrees.
+        "random" also moves each source by up to 0.3 m along x and y and 0.2 m in height, and turns its microphone
+        about it by up to 30 degrees.
     generator : torch.Generator, optional
         On the CPU; used by "random" alone.
 
@@ -131,19 +48,17 @@ def lay_out_stage(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Counts that do not fit, a distance that is not positive or leads out of the room, an unknown geometry.
 
     Notes
     -----
     Four sources in 13.5 x 7 m stand where the published simulation has them: (3, 5), (5.5, 5.5), (8, 5.5) and
     (10.5, 5) m, 1 m high, microphones in front (towards y = 0) [1]_. These lie on the parabola
-    y = 5.5625 - 0.04 (x - 6.75)², 2.5 m apart in x. Any other number of sources stands on it as well, closer
-    together where there are more than four, and x and y scale with the room. Distances to the microphones do
-    not scale. Many sources stand closer to each other than ``distance_m``.
+    y = 5.5625 - 0.04 (x - 6.75)², and so does any other number of sources. x and y scale with the room.
 
-    Differs from the published simulation, which has one room for training and test, in "random": a network can
-    learn sixteen fixed impulse responses by heart.
+    Differs from the published simulation, which has one room for training and test, in "random": a network can learn
+    sixteen fixed impulse responses by heart.
 
     References
     ----------
@@ -151,23 +66,20 @@ def lay_out_stage(
 
     Examples
     --------
-    >>> stage = lay_out_stage(2, 3, distance_m=1.0, room_m=(10, 8, 3))
-    >>> stage.distances().diagonal().tolist()
-    [1.0, 1.0]
+    >>> stage = lay_out_stage(4)
+    >>> stage.sources[1].tolist(), stage.mics[1].tolist()
+    ([5.5, 5.5, 1.0], [5.5, 5.0, 1.0])
     """
-    n_mics = n_sources if n_mics is None else n_mics
-    if not 1 <= n_sources <= n_mics:
-        raise ValueError(f"n_sources: expected 1 to n_mics = {n_mics}, got {n_sources}")
-    if not 0 < distance_m < math.inf:
-        raise ValueError(f"distance_m: expected a positive distance in m, got {distance_m}")
-    if geometry not in ("published", "random"):
-        raise ValueError(f"geometry: expected 'published', 'random' or a Stage, got {geometry!r}")
+    check_int("n_sources", n_sources, 1)
+    n_mics = n_sources if n_mics is None else check_int("n_mics", n_mics, n_sources)
+    check_number("distance_m", distance_m, above=0, unit="m")
+    check_choice("geometry", geometry, ("published", "random"))
     if room_m is not None:
         room_m = check_room(room_m)
     elif geometry == "random":
-        room_m = tuple(draw_uniform((), low, high, generator).item() for low, high in ROOM_RANGES_M)
+        room_m = tuple(draw_uniform((), low, high, generator).item() for low, high in _ROOM_RANGES_M)
     else:
-        room_m = PUBLISHED_ROOM_M
+        room_m = _PUBLISHED_ROOM_M
     length, width, height = room_m
     sources = _arc(n_sources, length, width, min(1.0, height / 2))
     angle = torch.zeros(n_sources, dtype=torch.float64)
@@ -179,12 +91,8 @@ def lay_out_stage(
     towards = torch.stack([torch.sin(angle), torch.cos(angle), torch.zeros_like(angle)], dim=1)
     room_mics = _row(n_mics - n_sources, length, 0.25 * width, 0.5 * height)
     ahead = torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64).expand(len(room_mics), 3)
-    return Stage(
-        room_m,
-        sources,
-        torch.cat([sources - distance_m * towards, room_mics]),
-        torch.cat([towards, ahead]),
-    )
+    mics = torch.cat([sources - distance_m * towards, room_mics])
+    return Stage(room_m, sources, mics, torch.cat([towards, ahead]))
 
 
 def _arc(count: int, length: float, width: float, height: float) -> Tensor:
@@ -197,3 +105,57 @@ def _arc(count: int, length: float, width: float, height: float) -> Tensor:
 def _row(count: int, length: float, y: float, z: float) -> Tensor:
     x = (torch.arange(count, dtype=torch.float64) + 1) * (length / (count + 1))
     return torch.stack([x, torch.full_like(x, y), torch.full_like(x, z)], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Positions in metres, float64, in a room whose corner is the origin; microphone n is close to source n."""
+
+    room_m: tuple[float, float, float]  # length (x), width (y), height (z)
+    sources: Tensor  # (sources, 3)
+    mics: Tensor  # (mics, 3); those past the number of sources stand for room microphones
+    facing: Tensor  # (mics, 3), the unit vector of each microphone's main axis
+
+    def __post_init__(self):
+        check_room(self.room_m)
+        for name in ("sources", "mics", "facing"):
+            value = getattr(self, name)
+            if value.ndim != 2 or value.shape[1] != 3 or len(value) == 0:
+                raise ValueError(f"{name}: expected shape (count, 3), got {tuple(value.shape)}")
+        if len(self.mics) < len(self.sources) or len(self.facing) != len(self.mics):
+            raise ValueError(
+                f"mics: expected at least {len(self.sources)} (one per source), each with a direction to face, "
+                f"got {len(self.mics)} and {len(self.facing)} directions"
+            )
+        for name in ("sources", "mics"):
+            value = getattr(self, name)
+            outside = ~((value > 0) & (value < torch.tensor(self.room_m, dtype=value.dtype))).all(dim=1)
+            if outside.any():
+                n = int(outside.nonzero()[0])
+                raise ValueError(
+                    f"{name}: expected positions inside the room of {self.room_m} m, got {value[n].tolist()} "
+                    f"for number {n} (distance_m too large for this room?)"
+                )
+        if self.distances().min() < 1e-3:
+            raise ValueError("mics: expected at least 1 mm between any microphone and any source")
+
+    def distances(self) -> Tensor:
+        """Distance of each microphone from each source, in metres, shape (mics, sources)."""
+        return torch.linalg.vector_norm(self.mics[:, None] - self.sources[None], dim=2)
+
+    def describe(self) -> dict:
+        """The geometry in plain types."""
+        return {
+            "room_m": list(self.room_m),
+            "source_positions_m": self.sources.tolist(),
+            "mic_positions_m": self.mics.tolist(),
+            "distances_m": self.distances().tolist(),
+        }
+
+
+def check_room(room_m) -> tuple[float, float, float]:
+    """The three lengths of a room as floats."""
+    lengths = tuple(float(length) for length in room_m)
+    if len(lengths) != 3 or not all(0 < length < math.inf for length in lengths):
+        raise ValueError(f"room_m: expected three positive lengths in m, got {room_m}")
+    return lengths

@@ -7,106 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from irtools.checks import check_assignment, check_mics
+from irtools.checks import check_assignment, check_choice, check_mics, check_number
 from irtools.stage.gain_laws import draw_gains, draw_uniform, law_parameters
-from irtools.stage.scene import Scene, check_gains, finite_db, input_quality
+from irtools.stage.scene import Scene, bleed_in_db, check_gains, input_quality
 
-__all__ = ["INTERFERENCE", "Scene", "add_sensor_noise", "draw_gains", "scale_bleed", "simulate_linear"]
-
-#: Mean input SDR, in dB, that ``interference="low"`` and ``"high"`` stand for: see :func:`scale_bleed`.
+#: Range of the mean input SDR, in dB, that ``interference="low"`` and ``"high"`` stand for. The paper that tests at
+#: these two levels (WASPAA 2023) gives no numbers; four equally loud sources have 15 dB under the law "constant" and
+#: about 6 dB under "uniform", the middle of each range.
 INTERFERENCE = {"low": (10.0, 20.0), "high": (0.0, 10.0)}
-
-
-def scale_bleed(gains: Tensor, sources: Tensor, target_db: float, *, assignment=None) -> tuple[Tensor, float]:
-    """Scale the bleed into the close microphones by one factor, so that the mean input SDR is ``target_db``.
-
-    Parameters
-    ----------
-    gains : Tensor, shape (mics, sources)
-    sources : Tensor, shape (sources, samples)
-    target_db : float
-        Mean over the sources of the input SDR, in dB.
-    assignment : sequence of int, optional
-        Close microphone of each source.
-
-    Returns
-    -------
-    gains : Tensor, shape (mics, sources), float64
-        Own gains, and the rows of microphones that are nobody's close microphone, are those that came in.
-    factor : float
-
-    Raises
-    ------
-    ValueError
-        No source has both power and bleed at its microphone (one source, silent sources, Λ without bleed).
-
-    Notes
-    -----
-    With R = SSᵀ, source n's input SDR is 10 log10(λ_nn² R_nn / (β_nᵀ R β_n)), β_n its microphone's row of Λ
-    without the own gain. A factor c on every β_n lowers each SDR by 20 log10 c, so c has a closed form.
-    Sources with an infinite or undefined SDR (silent, or nothing bleeds into their microphone) are left out
-    of the mean.
-
-    Differs from the WASPAA 2023 paper in that the ranges are stated: the paper tests at "low" and "high"
-    interference and gives no numbers. Here they are 10-20 dB and 0-10 dB (:data:`INTERFERENCE`), which puts
-    four equally loud sources under the laws "constant" (15 dB) and "uniform" (about 6 dB) in the middle of
-    each. One factor keeps the pattern of Λ. It does not keep λ_nn > λ_nj: a quiet source beside a loud one,
-    or a draw with very unequal gains, can pass it; :func:`simulate_linear` reports ``own_mic_dominant``.
-
-    Examples
-    --------
-    >>> scaled, factor = scale_bleed(torch.tensor([[1.0, 0.5], [0.5, 1.0]]), torch.eye(2), 20.0)
-    >>> print(f"{factor:.3f} {scaled[0, 1]:.3f}")
-    0.200 0.100
-    """
-    own_mics = check_assignment(assignment, gains.shape[0], sources.shape[0])
-    gains = gains.to(torch.float64, copy=True)
-    gram = sum(block.double() @ block.double().T for block in sources.split(1 << 16, dim=1))
-    close = gains[own_mics]
-    own = close.diagonal().clone()
-    bleed = close - torch.diag(own)
-    sdr = 10 * torch.log10(own**2 * gram.diagonal() / ((bleed @ gram) * bleed).sum(1).clamp_min(0))
-    if not torch.isfinite(sdr).any():
-        raise ValueError(
-            "interference: expected a source with power and with bleed at its microphone, got none "
-            "(one source only, silent sources, or gains without bleed)"
-        )
-    factor = 10 ** ((sdr[torch.isfinite(sdr)].mean().item() - target_db) / 20)
-    gains[own_mics] = torch.diag(own) + factor * bleed
-    return gains, factor
-
-
-def add_sensor_noise(mics: Tensor, noise_db: float | None, generator: torch.Generator | None = None) -> Tensor:
-    """Add white Gaussian noise to each microphone, at a level relative to that microphone's own mean power.
-
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples)
-    noise_db : float or None
-        Expected noise power over the microphone's mean power, in dB; None adds nothing. A silent microphone
-        stays silent.
-    generator : torch.Generator, optional
-        On the CPU.
-
-    Returns
-    -------
-    Tensor, shape (mics, samples)
-
-    Examples
-    --------
-    >>> noisy = add_sensor_noise(torch.ones(1, 100_000), -20.0, torch.Generator().manual_seed(0))
-    >>> print(f"{(noisy - 1).square().mean():.3f}")
-    0.010
-    """
-    if noise_db is None:
-        return mics
-    if not math.isfinite(noise_db):
-        raise ValueError(f"noise_db: expected a finite level in dB or None, got {noise_db}")
-    noisy = torch.empty_like(mics)
-    for k, mic in enumerate(mics):
-        noise = torch.randn(mic.shape, generator=generator, dtype=torch.float64).to(mic.device)
-        noisy[k] = mic + noise * (mic.double().square().mean().sqrt() * 10 ** (noise_db / 20))
-    return noisy
 
 
 def simulate_linear(
@@ -134,18 +42,18 @@ def simulate_linear(
     sample_rate : int, optional
         In Hz; carried along.
     names : sequence of str, optional
-        One a source.
+        One per source.
     law : str
-        Of :func:`draw_gains`; unused when ``gains`` is given.
+        Of :func:`irtools.draw_gains`; unused when ``gains`` is given.
     n_mics : int, optional
         K >= N; N by default, or the number of rows of ``gains``.
     assignment : sequence of int, optional
         Close microphone of each source.
     noise_db : float, optional
-        White sensor noise, in dB relative to each microphone's mean power (:func:`add_sensor_noise`).
+        White sensor noise, in dB relative to each microphone's mean power.
     interference : {"low", "high"} or (low_db, high_db), optional
-        Scale the bleed so that the mean input SDR is a value drawn uniformly from this range
-        (:func:`scale_bleed`, :data:`INTERFERENCE`), before ``noise_db`` adds noise.
+        Scale the bleed into the close microphones by one factor, before noise is added, so that the mean input SDR
+        is a value drawn uniformly from this range; "low" is 10 to 20 dB, "high" 0 to 10 dB.
     generator : torch.Generator, optional
         On the CPU. Draws Λ, then the target of ``interference``, then the noise.
     **law_parameters_given
@@ -154,11 +62,10 @@ def simulate_linear(
     Returns
     -------
     Scene
-        dtype and device of ``sources``; ``references`` are λ_{a(n),n} s_n. ``details``: ``kind``, ``law``
-        ("given" when ``gains`` was), ``parameters``, ``interference`` (range, target, factor) or None,
-        ``noise_db``, ``input_sdr_db`` and ``input_si_sdr_db`` per source (noise included), ``bleed_db``
-        (each source's power at each microphone over that at its own), ``condition`` of Λ,
-        ``own_mic_dominant``.
+        dtype and device of ``sources``; ``references`` are λ_{a(n),n} s_n. ``details``: ``kind``, ``law`` ("given"
+        when ``gains`` was), ``parameters``, ``interference`` (range, target, factor) or None, ``noise_db``,
+        ``input_sdr_db`` and ``input_si_sdr_db`` per source (noise included), ``bleed_db`` (each source's power at
+        each microphone over that at its own), ``condition`` of Λ, ``own_mic_dominant``.
 
     Raises
     ------
@@ -178,8 +85,7 @@ def simulate_linear(
     >>> [round(level, 2) for level in scene.details["input_sdr_db"]]
     [12.04, 6.02]
     """
-    check_mics(sources, sample_rate, name="sources")
-    n_sources = sources.shape[0]
+    n_sources = len(check_mics(sources, sample_rate, name="sources"))
     if gains is None:
         parameters = law_parameters(law, **law_parameters_given)
         n_mics = n_sources if n_mics is None else n_mics
@@ -193,13 +99,9 @@ def simulate_linear(
     own_mics = check_assignment(assignment, gains.shape[0], n_sources)
     scaling = None
     if interference is not None:
-        low, high = _interference_range(interference)
-        target_db = draw_uniform((), low, high, generator).item()
-        gains, factor = scale_bleed(gains, sources, target_db, assignment=own_mics)
-        scaling = {"low_db": low, "high_db": high, "target_db": target_db, "factor": factor}
+        gains, scaling = _scale_bleed(gains, sources, interference, own_mics, generator)
     gains = gains.to(sources.dtype)
-    own = gains[own_mics].diagonal()
-    references = own[:, None] * sources
+    references = gains[own_mics].diagonal()[:, None] * sources
     mics = add_sensor_noise(gains @ sources, noise_db, generator)
     details = {
         "kind": "linear",
@@ -213,15 +115,43 @@ def simulate_linear(
     return Scene(mics, references, sources, sample_rate, gains, tuple(own_mics), names, details)
 
 
-def _interference_range(interference) -> tuple[float, float]:
+def add_sensor_noise(mics: Tensor, noise_db: float | None, generator: torch.Generator | None = None) -> Tensor:
+    """Microphones with white Gaussian noise, ``noise_db`` over the mean power of each; None adds nothing."""
+    if noise_db is None:
+        return mics
+    check_number("noise_db", noise_db, unit="dB")
+    noisy = torch.empty_like(mics)
+    for k, mic in enumerate(mics):
+        noise = torch.randn(mic.shape, generator=generator, dtype=torch.float64).to(mic.device)
+        noisy[k] = mic + noise * (mic.double().square().mean().sqrt() * 10 ** (noise_db / 20))
+    return noisy
+
+
+def _scale_bleed(gains, sources, interference, own_mics, generator) -> tuple[Tensor, dict]:
+    """Λ with the bleed into the close microphones times one factor: the mean input SDR is drawn from a range."""
     if isinstance(interference, str):
-        if interference not in INTERFERENCE:
-            raise ValueError(f"interference: expected {' or '.join(INTERFERENCE)} or a range, got {interference!r}")
-        interference = INTERFERENCE[interference]
+        interference = INTERFERENCE[check_choice("interference", interference, INTERFERENCE)]
     low, high = (float(level) for level in interference)
     if not -math.inf < low <= high < math.inf:
         raise ValueError(f"interference: expected finite low_db <= high_db, got ({low}, {high})")
-    return low, high
+    target_db = draw_uniform((), low, high, generator).item()
+    gains = gains.to(torch.float64, copy=True)
+    # R = SSᵀ gives source n's input SDR, 10 log10(λ_nn² R_nn / (β_nᵀ R β_n)), with β_n its row of Λ without λ_nn.
+    gram = sum(block.double() @ block.double().T for block in sources.split(1 << 16, dim=1))
+    close = gains[own_mics]
+    own = close.diagonal().clone()
+    bleed = close - torch.diag(own)
+    sdr = 10 * torch.log10(own**2 * gram.diagonal() / ((bleed @ gram) * bleed).sum(1).clamp_min(0))
+    # A silent source, and one that nothing bleeds into, is left out of the mean.
+    if not torch.isfinite(sdr).any():
+        raise ValueError(
+            "interference: expected a source with power and with bleed at its microphone, got none "
+            "(one source only, silent sources, or gains without bleed)"
+        )
+    # A factor c on every β_n lowers each SDR by 20 log10 c.
+    factor = 10 ** ((sdr[torch.isfinite(sdr)].mean().item() - target_db) / 20)
+    gains[own_mics] = torch.diag(own) + factor * bleed
+    return gains, {"low_db": low, "high_db": high, "target_db": target_db, "factor": factor}
 
 
 def _describe_gains(gains: Tensor, own_mics: list[int]) -> dict:
@@ -229,9 +159,8 @@ def _describe_gains(gains: Tensor, own_mics: list[int]) -> dict:
     close = levels[own_mics]
     own = close.diagonal()
     condition = torch.linalg.cond(gains.double()).item()
-    bleed_power = (levels / own).square()
     return {
-        "bleed_db": [[finite_db(ratio) for ratio in row] for row in bleed_power.tolist()],
+        "bleed_db": bleed_in_db((levels / own).square()),
         "condition": condition if math.isfinite(condition) else None,
         "own_mic_dominant": bool((own[:, None] > close - torch.diag(own)).all()),
     }

@@ -10,9 +10,7 @@ from irtools.checks import check_mics
 from irtools.stage.geometry import Stage, lay_out_stage
 from irtools.stage.linear import add_sensor_noise
 from irtools.stage.room_responses import DECAY_DB, room_impulse_responses
-from irtools.stage.scene import Scene, finite_db, input_quality
-
-__all__ = ["Stage", "lay_out_stage", "room_impulse_responses", "simulate_room"]
+from irtools.stage.scene import Scene, bleed_in_db, input_quality
 
 
 def simulate_room(
@@ -44,43 +42,43 @@ def simulate_room(
     distance_m : float
         From each source to its close microphone, in metres.
     room_m : (length, width, height), optional
-        In metres; see :func:`~irtools.stage.geometry.lay_out_stage`.
+        In metres; see :func:`irtools.lay_out_stage`.
     n_mics : int, optional
         K >= N; N by default. Microphones past N are room microphones.
     pattern : {"omni", "cardioid"}
     absorption, max_order
-        See :func:`room_impulse_responses`.
+        See :func:`irtools.room_impulse_responses`.
     geometry : {"published", "random"} or Stage
         A Stage brings its own room and positions: ``distance_m``, ``room_m`` and ``n_mics`` are unused.
     noise_db : float, optional
         White sensor noise, in dB relative to each microphone's mean power.
     names : sequence of str, optional
-        One a source.
+        One per source.
     generator : torch.Generator, optional
         On the CPU. Draws the random stage, then the noise; the same state gives the same bits.
 
     Returns
     -------
     Scene
-        Same dtype, device and length as ``sources``: what rings on after the last sample is cut. ``references``
-        are the own-mic images h_nn * s_n, without noise; ``sources`` stay dry and are no reference: they are
-        neither delayed nor coloured by the room. ``gains`` is None. ``details`` has the geometry, ``rt60_s``
-        (asked for) and ``measured_rt60_s``, walls, delay and gain of every direct path, ``bleed_db`` (energy of
-        each source at each microphone over that at its own), input SDR and SI-SDR.
+        Same dtype, device and length as ``sources``: what rings on after the last sample is cut. ``references`` are
+        the own-mic images h_nn * s_n, without noise; the dry ``sources`` are no reference, neither delayed nor
+        coloured. ``gains`` is None. ``details`` has the geometry, ``rt60_s`` (asked for) and ``measured_rt60_s``,
+        walls, delay and gain of every direct path, ``bleed_db`` (energy of each source at each microphone over that
+        at its own), input SDR and SI-SDR.
 
     Raises
     ------
     TypeError, ValueError
-        Invalid sources or sample rate, a stage that does not fit the room, a reverberation time that the room
+        Invalid sources or sample rate, a stage that does not fit the room, or a reverberation time that the room
         cannot have.
 
     Notes
     -----
-    x_k = Σ_n h_kn * s_n + v_k, convolved by FFT in float64. One gain for the whole stage makes the mean direct
-    path into the close microphones 1, in place of 1/distance.
+    x_k = Σ_n h_kn * s_n + v_k, convolved by FFT in float64. One gain for the whole stage makes the mean direct path
+    into the close microphones 1, in place of 1/distance.
 
-    Differs from the published simulations, whose targets are dry stems: an estimate without any bleed scores
-    about -7 dB against those, because of delay and gain alone.
+    Differs from the published simulations, whose targets are dry stems: an estimate without any bleed scores about
+    -7 dB against those, because of delay and gain alone.
 
     Examples
     --------
@@ -89,13 +87,12 @@ def simulate_room(
     >>> scene.mics.shape, scene.details["bleed_db"][0][0]
     (torch.Size([2, 4000]), 0.0)
     """
-    check_mics(sources, sample_rate, name="sources")
-    n_sources = sources.shape[0]
-    stage = geometry
-    if not isinstance(geometry, Stage):
-        stage = lay_out_stage(
-            n_sources, n_mics, distance_m=distance_m, room_m=room_m, geometry=geometry, generator=generator
-        )
+    n_sources = len(check_mics(sources, sample_rate, name="sources"))
+    if isinstance(geometry, Stage):
+        stage = geometry
+    else:
+        where = dict(distance_m=distance_m, room_m=room_m, geometry=geometry, generator=generator)
+        stage = lay_out_stage(n_sources, n_mics, **where)
     if len(stage.sources) != n_sources:
         raise ValueError(f"geometry: expected a Stage of {n_sources} sources, got {len(stage.sources)}")
     room = room_impulse_responses(
@@ -119,19 +116,14 @@ def simulate_room(
         "direct_gain": room.direct_gain.tolist(),
         "noise_db": noise_db,
         "seed": None if generator is None else generator.initial_seed(),
-        "bleed_db": _relative_db(energy),
+        "bleed_db": bleed_in_db(energy / energy.diagonal()),
         **input_quality(mics, references),
         **stage.describe(),
     }
     return Scene(mics, references, sources, sample_rate, None, None, names, details)
 
 
-def _relative_db(energy: np.ndarray) -> list:
-    own = np.diag(energy)
-    return [[finite_db(e / o if o else 0.0) for e, o in zip(row, own, strict=True)] for row in energy]
-
-
-def _convolve(sources: Tensor, responses: Tensor) -> tuple[Tensor, Tensor, np.ndarray]:
+def _convolve(sources: Tensor, responses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Sum of the images at each microphone, the own-mic images, and the energy of every image; float64."""
     from scipy.signal import oaconvolve
 
@@ -148,4 +140,4 @@ def _convolve(sources: Tensor, responses: Tensor) -> tuple[Tensor, Tensor, np.nd
             mics[k] += image
             if k == n:
                 references[n] = image
-    return torch.from_numpy(mics), torch.from_numpy(references), energy
+    return torch.from_numpy(mics), torch.from_numpy(references), torch.from_numpy(energy)

@@ -10,91 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from irtools.checks import check_choice, check_int, check_number, check_rate
 from irtools.stage.geometry import Stage
 
 SPEED_OF_SOUND = 343.0  # m/s
-MAX_ORDER = 80  # about 700 000 image sources a pair: the most that takes under a second
+MAX_ORDER = 80  # about 700 000 image sources per pair: the most that takes under a second
 MAX_ABSORPTION = 0.99
 RT60_TOLERANCE = 0.05  # of the measured reverberation time, relative
 AFTER_DIRECT_S = 0.005  # the decay is read from here on: the direct path of a close microphone is no decay
-DECAY_DB = (-5.0, -25.0)
-
-
-@dataclass(frozen=True, eq=False)
-class RoomResponses:
-    """Impulse responses of a stage, free of the simulator's lead, with what is known about them.
-
-    Attributes
-    ----------
-    responses : Tensor, shape (mics, sources, taps), float64
-    delay_samples : Tensor, shape (mics, sources), float64
-        Of the direct path: distance / c · sample rate.
-    direct_gain : Tensor, shape (mics, sources), float64
-        Of the direct path; its mean over the close microphones is 1.
-    scale : float
-        What 1/distance was multiplied by to make it so, in metres.
-    rt60_s : list of float or None
-        Measured by an omnidirectional microphone in the place of each close one; None in an anechoic room.
-    absorption : float
-        Energy absorption coefficient of every wall; 1 in an anechoic room.
-    max_order : int
-        Reflections of an image source.
-    """
-
-    responses: Tensor
-    delay_samples: Tensor
-    direct_gain: Tensor
-    scale: float
-    rt60_s: list
-    absorption: float
-    max_order: int
-
-
-def reverberation_time(response, sample_rate: int, *, start: int = 0, decay_db=DECAY_DB) -> float | None:
-    """Measure the reverberation time of an impulse response by Schroeder's backward integration.
-
-    Parameters
-    ----------
-    response : array_like, shape (taps,)
-    sample_rate : int
-        In Hz.
-    start : int
-        First sample that belongs to the decay.
-    decay_db : (float, float)
-        Levels between which a straight line is fitted, in dB below the energy from ``start`` on; the slope is
-        extrapolated to 60 dB.
-
-    Returns
-    -------
-    float or None
-        In seconds; None where the response does not fall that far.
-
-    Notes
-    -----
-    E(t) = ∫_t^∞ h²(τ) dτ [1]_. The default range is that of T20.
-
-    References
-    ----------
-    .. [1] M. R. Schroeder, "New method of measuring reverberation time", J. Acoust. Soc. Am. 37, 1965.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> decay = 10 ** (-3 * np.arange(8000) / 8000 / 0.25)  # 60 dB in a quarter of a second
-    >>> print(f"{reverberation_time(decay, 8000):.3f}")
-    0.250
-    """
-    energy = np.cumsum(np.asarray(response, dtype=np.float64)[start:][::-1] ** 2)[::-1]
-    energy = energy[energy > 0]
-    if len(energy) == 0:
-        return None
-    level_db = 10 * np.log10(energy / energy[0])
-    first, last = (int(np.searchsorted(-level_db, -level)) for level in decay_db)
-    if last - first < 2 or last >= len(level_db):
-        return None
-    slope = np.polyfit(np.arange(first, last) / sample_rate, level_db[first:last], 1)[0]
-    return float(-60 / slope)
+DECAY_DB = (-5.0, -25.0)  # where the decay is read, below the energy at its start: the range of T20
 
 
 def room_impulse_responses(
@@ -111,6 +37,7 @@ def room_impulse_responses(
     Parameters
     ----------
     stage : Stage
+        See :func:`irtools.lay_out_stage`.
     sample_rate : int
         In Hz.
     rt60_s : float
@@ -118,34 +45,33 @@ def room_impulse_responses(
     pattern : {"omni", "cardioid"}
         Of the microphones; a cardioid faces its source.
     absorption : {"calibrated", "sabine"} or float
-        How walls follow from ``rt60_s``: found by iteration, so that the reverberation time *measured* at the
-        close microphones (by omnidirectional ones, whatever ``pattern``) is the one asked for; from Sabine's
-        formula, as in the published simulations; or the energy absorption coefficient itself, when ``rt60_s``
-        only sets ``max_order``.
+        How walls follow from ``rt60_s``: found by iteration, so that the reverberation time *measured* at the close
+        microphones (by omnidirectional ones, whatever ``pattern``) is the one asked for; from Sabine's formula, as in
+        the published simulations; or the energy absorption coefficient itself, when ``rt60_s`` only sets
+        ``max_order``.
     max_order : int, optional
-        Reflections of an image source; by default as many as reach the distance sound travels in ``rt60_s``.
-        0 is the direct path alone.
+        Reflections of an image source; by default as many as reach the distance sound travels in ``rt60_s``. 0 is
+        the direct path alone.
 
     Returns
     -------
     RoomResponses
+        ``responses`` of shape (mics, sources, taps), float64, and what is known about them.
 
     Raises
     ------
-    TypeError
-        A sample rate that is no positive integer.
-    ValueError
-        A reverberation time that this room cannot have, with the range it can; an unknown pattern.
+    TypeError, ValueError
+        A reverberation time that this room cannot have, with the range it can; an unknown pattern; no sample rate.
 
     Notes
     -----
-    The image-source method [1]_ by pyroomacoustics [2]_. Its fractional-delay filters put 40 samples before
-    every direct path; these are cut off all responses alike, so that a direct path arrives at distance / c (the
-    part of a filter that would ring before time zero is lost: under 1 % of the gain for a delay of 12 samples,
-    nothing from 40 on). Its 10 Hz high-pass is off: an anechoic response is a pure delay and gain.
+    The image-source method [1]_ by pyroomacoustics [2]_. Its fractional-delay filters put 40 samples before every
+    direct path; these are cut off all responses alike, so that a direct path arrives at distance / c (what would ring
+    before time zero is lost: under 1 % of the gain for a delay of 12 samples, nothing from 40 on). Its 10 Hz
+    high-pass is off: an anechoic response is a pure delay and gain.
 
-    Sabine's α = 24 ln(10) V / (c A T) fails in rooms as dead as these: the published 13.5 x 7 x 7 m at 0.25 s
-    has α = 0.90 and 0.18 to 0.21 s by measurement, and 0.2 s would need α > 1.
+    Sabine's α = 24 ln(10) V / (c A T) fails in rooms as dead as these: the published 13.5 x 7 x 7 m at 0.25 s has
+    α = 0.90 and 0.18 to 0.21 s by measurement, and 0.2 s would need α > 1.
 
     References
     ----------
@@ -160,18 +86,14 @@ def room_impulse_responses(
     >>> print(f"{anechoic.delay_samples[0, 0]:.2f} {anechoic.responses[0, 0].sum():.2f}")
     64.29 1.00
     """
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or sample_rate <= 0:
-        raise TypeError(f"sample_rate: expected a positive int in Hz, got {sample_rate!r}")
-    if pattern not in ("omni", "cardioid"):
-        raise ValueError(f"pattern: expected 'omni' or 'cardioid', got {pattern!r}")
-    if not 0 <= rt60_s < math.inf:
-        raise ValueError(f"rt60_s: expected a finite time of 0 s or more, got {rt60_s}")
+    check_rate(sample_rate)
+    check_choice("pattern", pattern, ("omni", "cardioid"))
+    check_number("rt60_s", rt60_s, 0, unit="s")
     if isinstance(absorption, str) and absorption not in ("calibrated", "sabine"):
         raise ValueError(f"absorption: expected 'calibrated', 'sabine' or a number, got {absorption!r}")
     if max_order is None or rt60_s == 0:
         max_order = _image_order(stage.room_m, rt60_s)
-    if isinstance(max_order, bool) or not isinstance(max_order, int) or not 0 <= max_order <= MAX_ORDER:
-        raise ValueError(f"max_order: expected an integer from 0 to {MAX_ORDER}, got {max_order!r}")
+    check_int("max_order", max_order, 0, MAX_ORDER)
     if max_order == 0:
         absorption = 1.0
     elif absorption == "sabine":
@@ -188,6 +110,19 @@ def room_impulse_responses(
     return RoomResponses(responses * scale, delay, direct_gain * scale, scale, measured, float(absorption), max_order)
 
 
+@dataclass(frozen=True, eq=False)
+class RoomResponses:
+    """Impulse responses of a stage, free of the simulator's lead, with what is known about them."""
+
+    responses: Tensor  # (mics, sources, taps), float64
+    delay_samples: Tensor  # of the direct path, (mics, sources): distance / c · sample rate
+    direct_gain: Tensor  # of the direct path, (mics, sources); its mean over the close microphones is 1
+    scale: float  # what 1/distance was multiplied by to make it so, in metres
+    rt60_s: list[float | None]  # by an omnidirectional microphone in the place of each close one; None: anechoic
+    absorption: float  # energy absorption coefficient of every wall; 1 in an anechoic room
+    max_order: int  # reflections of an image source
+
+
 def _measure_rt60(stage: Stage, sample_rate: int, absorption: float, max_order: int) -> list[float | None]:
     """Reverberation time at each close microphone, by an omnidirectional one in its place (as in ISO 3382)."""
     times = []
@@ -197,6 +132,24 @@ def _measure_rt60(stage: Stage, sample_rate: int, absorption: float, max_order: 
         after_direct = pair.distances().item() / SPEED_OF_SOUND + AFTER_DIRECT_S
         times.append(reverberation_time(response, sample_rate, start=int(after_direct * sample_rate)))
     return times or [None] * len(stage.sources)
+
+
+def reverberation_time(response, sample_rate: int, *, start: int = 0) -> float | None:
+    """Reverberation time in seconds of an impulse response from sample ``start`` on; None where it falls too little.
+
+    Schroeder's backward integration (J. Acoust. Soc. Am. 37, 1965), E(t) = ∫_t^∞ h²(τ) dτ, and a straight line
+    through the levels in ``DECAY_DB``, extrapolated to 60 dB.
+    """
+    energy = np.cumsum(np.asarray(response, dtype=np.float64)[start:][::-1] ** 2)[::-1]
+    energy = energy[energy > 0]
+    if len(energy) == 0:
+        return None
+    level_db = 10 * np.log10(energy / energy[0])
+    first, last = (int(np.searchsorted(-level_db, -level)) for level in DECAY_DB)
+    if last - first < 2 or last >= len(level_db):
+        return None
+    slope = np.polyfit(np.arange(first, last) / sample_rate, level_db[first:last], 1)[0]
+    return float(-60 / slope)
 
 
 def _reach(room_m) -> float:
@@ -236,19 +189,21 @@ def _calibrated_absorption(stage: Stage, sample_rate: int, rt60_s: float, max_or
     # Eyring: the time is about inverse to -ln(1 - α), so halving that interval converges evenly.
     for _ in range(16):
         exponent = (low + high) / 2
-        times = _measure_rt60(stage, sample_rate, 1 - math.exp(-exponent), max_order)
+        absorption = 1 - math.exp(-exponent)
+        times = _measure_rt60(stage, sample_rate, absorption, max_order)
         # A response with no decay left to read is shorter than any that can be asked for.
         time = sum(time or 0.0 for time in times) / len(times)
-        if abs(time / rt60_s - 1) <= RT60_TOLERANCE / 5:
-            return 1 - math.exp(-exponent)
+        error = abs(time / rt60_s - 1)
+        if error <= RT60_TOLERANCE / 5:
+            break
         low, high = (exponent, high) if time > rt60_s else (low, exponent)
-    if abs(time / rt60_s - 1) <= RT60_TOLERANCE:
-        return 1 - math.exp(-exponent)
+    if error <= RT60_TOLERANCE:
+        return absorption
     remedy = "a longer one" if time > rt60_s else "a shorter one, or a higher max_order"
     raise ValueError(
         f"rt60_s: expected a time that walls of absorption 0 to {MAX_ABSORPTION} can give this stage: {remedy} "
         f"(at most {_longest(stage.room_m):.3f} s in a room of {stage.room_m} m), got {rt60_s} s; the search ended at "
-        f"{time:.3f} s with absorption {1 - math.exp(-exponent):.2f}"
+        f"{time:.3f} s with absorption {absorption:.2f}"
     )
 
 
@@ -278,9 +233,8 @@ def _plain_pyroomacoustics():
 
 def _image_source(stage: Stage, sample_rate: int, pattern: str, absorption: float, max_order: int) -> Tensor:
     with _plain_pyroomacoustics() as pra:
-        room = pra.ShoeBox(
-            list(stage.room_m), fs=sample_rate, max_order=max_order, materials=pra.Material(float(absorption))
-        )
+        walls = pra.Material(float(absorption))
+        room = pra.ShoeBox(list(stage.room_m), fs=sample_rate, max_order=max_order, materials=walls)
         for position in stage.sources.tolist():
             room.add_source(position)
         directivity = None
@@ -289,9 +243,5 @@ def _image_source(stage: Stage, sample_rate: int, pattern: str, absorption: floa
         room.add_microphone_array(stage.mics.numpy().T, directivity=directivity)
         room.compute_rir()
         lead = pra.constants.get("frac_delay_length") // 2
-    taps = max(len(response) for row in room.rir for response in row) - lead
-    responses = torch.zeros(len(stage.mics), len(stage.sources), taps, dtype=torch.float64)
-    for k, row in enumerate(room.rir):
-        for n, response in enumerate(row):
-            responses[k, n, : len(response) - lead] = torch.from_numpy(response[lead:].astype(np.float64))
-    return responses
+    responses = [torch.from_numpy(response[lead:].astype(np.float64)) for row in room.rir for response in row]
+    return pad_sequence(responses, batch_first=True).unflatten(0, (len(stage.mics), -1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from irtools.checks import check_assignment, check_mics
+from irtools.recording.multitrack import check_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Scene:
     assignment : tuple of int
         Close microphone of each source; microphone n for source n by default.
     names : tuple of str
-        One a source; ``source0``, ``source1``, ... by default.
+        One per source; ``source0``, ``source1``, ... by default.
     details : dict
         Plain types only, ready for ``json.dumps(..., allow_nan=False)``: a decibel value that is undefined or
         infinite (silent source, no bleed at all) is None.
@@ -42,7 +43,6 @@ class Scene:
 
     Examples
     --------
-    >>> import torch
     >>> stems = torch.eye(2)
     >>> scene = Scene(mics=stems, references=stems, sources=stems)
     >>> scene.n_mics, scene.n_sources, scene.samples, scene.names
@@ -73,9 +73,13 @@ class Scene:
                 )
         if self.gains is not None:
             check_gains(self.gains, self.n_mics, n_sources)
+        names = [f"source{n}" for n in range(n_sources)] if self.names is None else self.names
+        names = check_names(names)
+        if len(names) != n_sources:
+            raise ValueError(f"names: expected {n_sources} (one per source), got {len(names)}: {names}")
         # A frozen dataclass is filled in once, here.
+        object.__setattr__(self, "names", names)
         object.__setattr__(self, "assignment", tuple(check_assignment(self.assignment, self.n_mics, n_sources)))
-        object.__setattr__(self, "names", check_names(self.names, n_sources))
 
     @property
     def n_mics(self) -> int:
@@ -90,48 +94,8 @@ class Scene:
         return self.mics.shape[1]
 
 
-def check_names(names, n_sources: int) -> tuple[str, ...]:
-    """Return source names as a tuple: distinct, non-empty, one a source.
-
-    Examples
-    --------
-    >>> check_names(None, 2)
-    ('source0', 'source1')
-    """
-    if names is None:
-        return tuple(f"source{n}" for n in range(n_sources))
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"names: expected a sequence of str, got {names!r}")
-    names = tuple(names)
-    if len(names) != n_sources:
-        raise ValueError(f"names: expected {n_sources} (one a source), got {len(names)}: {names}")
-    if len(set(names)) != n_sources or "" in names:
-        raise ValueError(f"names: expected distinct, non-empty names, got {names}")
-    return names
-
-
 def check_gains(gains, n_mics: int | None, n_sources: int) -> Tensor:
-    """Return Λ as a tensor after checking its shape and values.
-
-    Parameters
-    ----------
-    gains : Tensor or nested sequence, shape (mics, sources)
-    n_mics : int, optional
-        Any number of at least ``n_sources`` when None.
-    n_sources : int
-
-    Raises
-    ------
-    TypeError
-        Not real numbers.
-    ValueError
-        Another shape, or a non-finite gain.
-
-    Examples
-    --------
-    >>> check_gains([[1.0, 0.1], [0.2, 1.0]], None, 2).shape
-    torch.Size([2, 2])
-    """
+    """Λ as a tensor of finite real numbers; any number of at least ``n_sources`` rows where ``n_mics`` is None."""
     gains = torch.as_tensor(gains)
     if gains.dtype == torch.bool or gains.is_complex():
         raise TypeError(f"gains: expected real numbers, got dtype {gains.dtype}")
@@ -145,51 +109,23 @@ def check_gains(gains, n_mics: int | None, n_sources: int) -> Tensor:
 
 
 def input_quality(mics: Tensor, references: Tensor, assignment=None) -> dict:
-    """SDR and SI-SDR of the untouched close microphones, one value a source.
-
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples)
-    references : Tensor, shape (sources, samples)
-        Own-mic images.
-    assignment : sequence of int, optional
-
-    Returns
-    -------
-    dict
-        ``input_sdr_db`` and ``input_si_sdr_db``, lists of float, None where undefined (silent source) or
-        infinite (nothing but the source).
-
-    Notes
-    -----
-    SDR = 10 log10(‖r‖² / ‖x - r‖²); SI-SDR the same with r replaced by its projection r⟨x, r⟩/‖r‖² [1]_.
-
-    References
-    ----------
-    .. [1] J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey, "SDR - half-baked or well done?", ICASSP, 2019.
-
-    Examples
-    --------
-    >>> input_quality(torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0, 0.0]]))["input_sdr_db"]
-    [6.020599913279624]
-    """
+    """SDR and SI-SDR of the untouched close microphones, in dB, one value per source; None where not finite."""
     own_mics = check_assignment(assignment, mics.shape[0], references.shape[0])
     sdr, si_sdr = [], []
     for reference, mic in zip(references.double(), mics[own_mics].double(), strict=True):
         power = reference.square().sum()
         projection = reference * ((mic * reference).sum() / power)
-        sdr.append(finite_db(power / (mic - reference).square().sum()))
-        si_sdr.append(finite_db(projection.square().sum() / (mic - projection).square().sum()))
+        sdr.append(_finite_db(power / (mic - reference).square().sum()))
+        si_sdr.append(_finite_db(projection.square().sum() / (mic - projection).square().sum()))
     return {"input_sdr_db": sdr, "input_si_sdr_db": si_sdr}
 
 
-def finite_db(power_ratio) -> float | None:
-    """Return a power ratio in dB, None where that is not finite (so that it can be written as strict JSON).
+def bleed_in_db(power_ratios: Tensor) -> list[list[float | None]]:
+    """Each source's power at each microphone over that at its own, in dB; None where not finite."""
+    return [[_finite_db(ratio) for ratio in row] for row in power_ratios.tolist()]
 
-    Examples
-    --------
-    >>> finite_db(0.01), finite_db(0.0)
-    (-20.0, None)
-    """
+
+def _finite_db(power_ratio) -> float | None:
+    # None, unlike an infinity or NaN, can be written as strict JSON.
     ratio = float(power_ratio)
     return 10 * math.log10(ratio) if 0 < ratio < math.inf else None

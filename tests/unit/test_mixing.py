@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.stage.gain_laws import LAWS, law_parameters
-from irtools.stage.linear import INTERFERENCE, Scene, add_sensor_noise, draw_gains, simulate_linear
+from irtools.stage.gain_laws import LAWS, draw_gains, law_parameters
+from irtools.stage.linear import INTERFERENCE, add_sensor_noise, simulate_linear
+from irtools.stage.scene import Scene
 
 SHAPES = st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(n, 8), st.just(n)))
 
@@ -232,17 +233,17 @@ def test_generator_makes_the_scene_repeatable():
         (dict(gains=torch.ones(1, 2)), "gains: expected shape"),
         (dict(gains=torch.ones(2, 2), n_mics=3), "gains: expected shape"),
         (dict(gains=[[1.0, math.nan], [0.0, 1.0]]), "gains: expected finite"),
-        (dict(n_mics=1), "n_sources: expected 1 to n_mics = 1, got 2"),
+        (dict(n_mics=1), "n_sources: expected 1 to 1 .*, got 2"),
         (dict(assignment=[0, 0]), "assignment: expected each microphone once"),
         (dict(law="gaussian"), "law: expected one of constant"),
         (dict(law="uniform", low=0.5, high=0.1), "expected bleed gain with 0 <= low <= high"),
         (dict(law="attenuated", own_low=-1.0), "expected own gain with 0 <= low <= high"),
         (dict(law="decibel", level_db=math.nan), "expected bleed gain"),
         (dict(noise_db=math.inf), "noise_db: expected a finite"),
-        (dict(interference="medium"), "interference: expected low or high"),
+        (dict(interference="medium"), "interference: expected one of low, high, got 'medium'"),
         (dict(interference=(5.0, 1.0)), "interference: expected finite"),
         (dict(names=["a"]), "names: expected 2"),
-        (dict(names=["a", "a"]), "names: expected distinct"),
+        (dict(names=["a", "a"]), "names: expected each name once"),
         (dict(sample_rate=0), "sample_rate: expected a positive"),
     ],
 )
