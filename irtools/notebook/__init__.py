@@ -7,8 +7,7 @@ from irtools.notebook.display import show_table
 from irtools.notebook.figures import plot_convergence, plot_gains, plot_scores, plot_spectrograms, plot_stage
 from irtools.notebook.images import show, use_style
 from irtools.notebook.players import listen, listening_grid
-from irtools.notebook.profiles import profile_value
-from irtools.notebook.results import Results
+from irtools.notebook.results import Results, profile_value
 from irtools.notebook.sliders import Step, slider
 
 __all__ = [

@@ -14,37 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_gains(
-    matrices: Mapping[str, Tensor],
-    *,
-    mics: Sequence[str] | None = None,
-    sources: Sequence[str] | None = None,
-) -> Figure:
-    """Heat maps of interference matrices, with their values.
-
-    Parameters
-    ----------
-    matrices : mapping of str to Tensor, shape (mics, sources)
-        Title to Λ, amplitude gains.
-    mics, sources : sequence of str, optional
-        Names of rows and columns; numbers by default.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> import torch
-    >>> len(plot_gains({"true": torch.eye(2), "estimate": torch.eye(2)}).axes)
-    3
-    """
+def plot_gains(matrices: Mapping[str, Tensor], *, mics: Sequence[str] = (), sources: Sequence[str] = ()) -> Figure:
+    """Heat maps of interference matrices Λ (mics, sources), title to matrix, with their values."""
     figure = _figure(0.6 + 2.4 * len(matrices), 2.7)
     axes = figure.subplots(1, len(matrices), squeeze=False)[0]
     top = max(1.0, *(matrix.abs().max().item() for matrix in matrices.values()))
     for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
-        image = axis.imshow(matrix.detach().cpu().numpy(), vmin=0, vmax=top, cmap="Blues")
-        for (mic, source), gain in numpy.ndenumerate(matrix.detach().cpu().numpy()):
+        values = matrix.detach().cpu().numpy()
+        image = axis.imshow(values, vmin=0, vmax=top, cmap="Blues")
+        for (mic, source), gain in numpy.ndenumerate(values):
             color = "white" if gain > 0.55 * top else "black"
             axis.text(source, mic, f"{gain:.2f}", ha="center", va="center", color=color, fontsize=8)
         axis.set(title=title, xlabel="source")
@@ -56,32 +34,8 @@ def plot_gains(
     return figure
 
 
-def plot_spectrograms(
-    clips: Mapping[str, Tensor], sample_rate: int, *, range_db: float = 80.0, max_hz: float | None = None
-) -> Figure:
-    """Spectrograms of several clips on one colour scale.
-
-    Parameters
-    ----------
-    clips : mapping of str to Tensor, shape (samples,)
-        Title to waveform.
-    sample_rate : int
-        In Hz.
-    range_db : float
-        Levels this far below the loudest bin of all clips are drawn as the darkest colour.
-    max_hz : float, optional
-        Upper end of the frequency axis; half the sample rate by default.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> import torch
-    >>> len(plot_spectrograms({"bass": torch.randn(8000)}, 8000).axes)
-    2
-    """
+def plot_spectrograms(clips: Mapping[str, Tensor], sample_rate: int, *, max_hz: float | None = None) -> Figure:
+    """Spectrograms of clips, title to waveform of shape (samples,), up to ``max_hz``, on one colour scale."""
     import librosa
 
     power = {
@@ -95,7 +49,7 @@ def plot_spectrograms(
         level = librosa.power_to_db(spectrum, ref=top, amin=1e-20, top_db=None)
         image = librosa.display.specshow(
             level, sr=sample_rate, hop_length=1024, x_axis="time", y_axis="linear", ax=axis,
-            vmin=-range_db, vmax=0, cmap="magma", rasterized=True,
+            vmin=-80, vmax=0, cmap="magma", rasterized=True,
         )  # fmt: skip
         axis.set(title=title, ylabel="Hz", xlabel="", ylim=(0, max_hz or sample_rate / 2))
     axes[-1].set_xlabel("time (s)")
@@ -104,31 +58,8 @@ def plot_spectrograms(
 
 
 def plot_stage(details: Mapping) -> Figure:
-    """Top view of a simulated stage: the room, the sources and the microphones.
-
-    Parameters
-    ----------
-    details : mapping
-        ``Scene.details`` of :func:`irtools.simulate_room`: ``room_m`` and the positions in metres.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        Details of a scene without a geometry.
-
-    Examples
-    --------
-    >>> positions = {"source_positions_m": [[1, 1, 1]], "mic_positions_m": [[1.5, 1, 1]]}
-    >>> figure = plot_stage({"room_m": [4, 3, 3], **positions})
-    >>> figure.axes[0].get_xlim() == (0.0, 4.0)
-    True
-    """
-    needed = ("room_m", "source_positions_m", "mic_positions_m")
-    if missing := [key for key in needed if key not in details]:
+    """Top view of a simulated stage, from ``Scene.details`` of :func:`irtools.simulate_room`."""
+    if missing := [key for key in ("room_m", "source_positions_m", "mic_positions_m") if key not in details]:
         raise ValueError(f"details: expected those of a simulated room, got none of its {', '.join(missing)}")
     width, depth = details["room_m"][:2]
     figure = _figure(5.0, 0.8 + 4.2 * depth / width)
@@ -149,25 +80,7 @@ def plot_stage(details: Mapping) -> Figure:
 
 
 def plot_scores(scores: Mapping[str, Mapping[str, float]], *, label: str = "SI-SDR (dB)") -> Figure:
-    """One score of several methods, stem by stem, as grouped dots.
-
-    Parameters
-    ----------
-    scores : mapping of str to mapping of str to float
-        Method ("input", a method, "oracle") to stem to score. A stem that a method lacks has no dot.
-    label : str
-        Name and unit of the score.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> figure = plot_scores({"input": {"bass": 3.0}, "am": {"bass": 17.0}})
-    >>> [line.get_label() for line in figure.axes[0].lines]
-    ['input', 'am']
-    """
+    """One score of several methods as grouped dots: method ("input", a method, "oracle") to stem to score."""
     stems = list(dict.fromkeys(stem for by_stem in scores.values() for stem in by_stem))
     figure = _figure(7.2, 1.0 + 0.5 * len(stems))
     axis = figure.subplots()
@@ -188,33 +101,13 @@ def plot_scores(scores: Mapping[str, Mapping[str, float]], *, label: str = "SI-S
     return figure
 
 
-def plot_convergence(costs: Mapping[str, Tensor], *, label: str = "objective", log: bool = True) -> Figure:
-    """Objective against iteration.
-
-    Parameters
-    ----------
-    costs : mapping of str to Tensor, shape (n_iter + 1,)
-        Name to the objective before the first and after each iteration (``Reduction.cost``).
-    label : str
-        Name and unit of the objective.
-    log : bool
-        Logarithmic axis.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> import torch
-    >>> plot_convergence({"am": torch.tensor([4.0, 1.0, 0.5])}).axes[0].get_yscale()
-    'log'
-    """
+def plot_convergence(costs: Mapping[str, Tensor], *, label: str) -> Figure:
+    """Objective before the first and after each iteration (``Reduction.cost``), of one or several runs."""
     figure = _figure(7.2, 3.0)
     axis = figure.subplots()
     for index, (name, cost) in enumerate(costs.items()):
         axis.plot(cost.detach().cpu().numpy(), label=name, color=PALETTE[index % len(PALETTE)])
-    axis.set(xlabel="iteration", ylabel=label, yscale="log" if log else "linear")
+    axis.set(xlabel="iteration", ylabel=label, yscale="log")
     axis.grid()
     if len(costs) > 1:
         axis.legend()

@@ -18,56 +18,24 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def use_style() -> None:
-    """Set the book's matplotlib style: sharp on dense screens, distinct without colour vision, reproducible.
-
-    Examples
-    --------
-    >>> use_style()
-    >>> import matplotlib
-    >>> matplotlib.rcParams["figure.dpi"]
-    150.0
-    """
+    """Set the book's matplotlib style: sharp on dense screens, distinct without colour vision, reproducible."""
     import matplotlib
     from cycler import cycler
 
-    matplotlib.rcParams.update(
-        {
-            "figure.dpi": 150,
-            "savefig.dpi": "figure",
-            "figure.facecolor": "white",
-            "figure.constrained_layout.use": True,
-            "font.size": 10,
-            "axes.titlesize": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": cycler(color=PALETTE),
-            "axes.grid": False,
-            "grid.alpha": 0.3,
-            "legend.frameon": False,
-            "lines.linewidth": 1.6,
-            "image.cmap": "viridis",
-            "svg.hashsalt": "irtools",
-        }
-    )
+    matplotlib.rc("figure", dpi=150, facecolor="white")
+    matplotlib.rc("figure.constrained_layout", use=True)
+    matplotlib.rc("savefig", dpi="figure")
+    matplotlib.rc("font", size=10)
+    matplotlib.rc("axes", titlesize=10, prop_cycle=cycler(color=PALETTE))
+    matplotlib.rc("axes.spines", top=False, right=False)
+    matplotlib.rc("grid", alpha=0.3)
+    matplotlib.rc("legend", frameon=False)
+    matplotlib.rc("lines", linewidth=1.6)
+    matplotlib.rc("svg", hashsalt="irtools")
 
 
-def show(figure: Figure, alt: str, caption: str | None = None, name: str | None = None) -> None:
-    """Show a figure with its alt text.
-
-    Parameters
-    ----------
-    figure : matplotlib Figure
-        Closed afterwards, so that no notebook shows it a second time.
-    alt : str
-        What the figure says, for those who do not see it; may quote computed numbers.
-    caption : str, optional
-    name : str, optional
-        Also glue the figure under this name, for another page.
-
-    Raises
-    ------
-    ValueError
-        An empty alt text.
+def show(figure: Figure, alt: str, caption: str | None = None) -> None:
+    """Show a figure and close it; ``alt`` says what it shows to those who do not see it, with computed numbers.
 
     Examples
     --------
@@ -75,37 +43,14 @@ def show(figure: Figure, alt: str, caption: str | None = None, name: str | None 
     >>> show(Figure(), alt="Λ is the identity.")
     Figure: Λ is the identity.
     """
-    image = image_html(figure, alt)
     text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    show_html(f"<figure style='margin:1em 0'>{image}{text}</figure>", plain=f"Figure: {alt}", name=name)
+    html = f"<figure style='margin:1em 0'>{image_html(figure, alt)}{text}</figure>"
+    show_html(html, plain=f"Figure: {alt}")
 
 
 def image_html(figure: Figure, alt: str, dpi: float | None = None) -> str:
-    """An ``<img>`` with the figure as PNG inside, on white in dark mode too.
-
-    Parameters
-    ----------
-    figure : matplotlib Figure
-    alt : str
-    dpi : float, optional
-        Dots per inch; the figure's own by default.
-
-    Raises
-    ------
-    ValueError
-        An empty alt text.
-
-    Notes
-    -----
-    MyST-NB takes a figure's alt text from static cell metadata and Jupyter from nowhere; in HTML it is computed
-    and travels with the output.
-
-    Examples
-    --------
-    >>> from matplotlib.figure import Figure
-    >>> image_html(Figure(), "identity")[:20]
-    "<img alt='identity' "
-    """
+    """An ``<img>`` with the figure as PNG inside, on white in dark mode too; the figure is closed."""
+    # MyST-NB takes alt text from static cell metadata and Jupyter from nowhere; in HTML it travels with the output.
     if not alt or not alt.strip():
         raise ValueError("alt: expected a text that says what the figure shows, got an empty one")
     from matplotlib import pyplot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 
 import soundfile
@@ -29,44 +29,24 @@ def listen(
     start: float = 0.0,
     name: str | None = None,
 ) -> None:
-    """Show one row of players, all with one gain.
+    """Show one row of players of clips of shape (samples,), of ``seconds`` from ``start``, all with one gain.
 
-    Parameters
-    ----------
-    clips : mapping of str to Tensor, shape (samples,)
-        Label to waveform; levels between clips are kept.
-    sample_rate : int
-        In Hz, of every clip.
-    caption : str, optional
-    seconds : float, optional
-        Length of the excerpt; the rest of the clip by default.
-    start : float
-        Where the excerpt starts, in seconds.
-    name : str, optional
-        Also glue the row under this name, for another page.
-
-    Raises
-    ------
-    TypeError, ValueError
-        No clip, a clip that is no tensor of shape (samples,), NaN or infinite samples, an empty excerpt.
-
-    Notes
-    -----
-    The loudest sample of the *whole* comparison is put at -1 dBFS and the caption states the gain. Players that are
-    normalised one by one would hide what a method did to the level of the bleed. The MP3s are for ears only.
+    The loudest sample of the *whole* comparison is put at -1 dBFS, and the caption states the gain. Players that are
+    normalised one by one would hide what a method did to the level of the bleed. With a name the row is also glued,
+    for another page.
 
     Examples
     --------
     >>> listen({"silence": torch.zeros(4410)}, 44100, caption="Rest")
     Rest (audio: silence)
     """
-    ready, gain_db = _prepare({("", label): clip for label, clip in clips.items()}, sample_rate, start, seconds)
+    players, gain_db = _players(clips, sample_rate, start, seconds)
     figures = "".join(
-        f"<div style='flex:1 1 11em;max-width:22em'><div>{escape(label)}</div>{_player(clip, rate, label)}</div>"
-        for (_, label), (clip, rate) in ready.items()
+        f"<div style='flex:1 1 11em;max-width:22em'><div>{escape(label)}</div>{player}</div>"
+        for label, player in players.items()
     )
     row = f"<div style='display:flex;flex-wrap:wrap;align-items:end;gap:.8em 1.2em'>{figures}</div>"
-    show_html(_figure(row, caption, gain_db), plain=_plain(caption, clips), name=name)
+    _show(row, caption, gain_db, clips, name)
 
 
 def listening_grid(
@@ -78,19 +58,9 @@ def listening_grid(
     start: float = 0.0,
     name: str | None = None,
 ) -> None:
-    """Show a table of players, for example stems by (input, estimate, reference), all with one gain.
+    """Show a table of players as :func:`listen` does, such as stems by (input, estimate, reference).
 
-    Parameters
-    ----------
-    rows : mapping of str to mapping of str to Tensor, shape (samples,)
-        Row label to column label to waveform. The first row names the columns; a missing clip leaves a dash.
-    sample_rate, caption, seconds, start, name
-        As in :func:`listen`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in :func:`listen`.
+    ``rows`` are row label to column label to waveform; a missing clip leaves a dash.
 
     Examples
     --------
@@ -99,118 +69,62 @@ def listening_grid(
     Bleed (audio: bass)
     """
     columns = list(dict.fromkeys(label for row in rows.values() for label in row))
-    clips = {(stem, label): clip for stem, row in rows.items() for label, clip in row.items()}
-    ready, gain_db = _prepare(clips, sample_rate, start, seconds)
-
-    def cell(stem, label):
-        if (stem, label) not in ready:
-            return "<td>–</td>"
-        return f"<td style='min-width:9em'>{_player(*ready[stem, label], f'{stem}, {label}')}</td>"
-
+    clips = {f"{stem}, {label}": clip for stem, row in rows.items() for label, clip in row.items()}
+    players, gain_db = _players(clips, sample_rate, start, seconds)
+    cells = {label: f"<td style='min-width:9em'>{player}</td>" for label, player in players.items()}
     head = "".join(f"<th scope='col'>{escape(label)}</th>" for label in columns)
     body = "".join(
-        f"<tr><th scope='row'>{escape(stem)}</th>{''.join(cell(stem, label) for label in columns)}</tr>"
+        f"<tr><th scope='row'>{escape(stem)}</th>"
+        + "".join(cells.get(f"{stem}, {label}", "<td>–</td>") for label in columns)
+        + "</tr>"
         for stem in rows
     )
-    corner = "<td></td>"
-    table = f"<table class='table'><thead><tr>{corner}{head}</tr></thead><tbody>{body}</tbody></table>"
-    html = _figure(scrollable(table, caption or "Listening table"), caption, gain_db)
-    show_html(html, plain=_plain(caption, rows), name=name)
+    table = f"<table class='table'><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+    _show(scrollable(table, caption or "Listening table"), caption, gain_db, rows, name)
 
 
 def audio_html(clip: Tensor, sample_rate: int, label: str) -> str:
-    """One ``<audio>`` element with its MP3 inside; the caller has chosen the gain.
-
-    Parameters
-    ----------
-    clip : Tensor, shape (samples,)
-        Within ±1.
-    sample_rate : int
-        In Hz; clips above 32 kHz are resampled to 32 kHz.
-    label : str
-        Accessible name.
-
-    Examples
-    --------
-    >>> audio_html(torch.zeros(800), 8000, "rest")[:44]
-    "<audio controls preload='metadata' aria-labe"
-    """
-    return _player(*_resample(clip.detach().cpu().double(), sample_rate), label)
+    """One player of a clip within ±1; the caller has chosen the gain."""
+    data = base64.b64encode(encode_mp3(*_resample(clip.detach().cpu().double(), sample_rate))).decode()
+    return (
+        f"<audio controls preload='metadata' aria-label='{escape(label)}' style='width:100%;height:2.5em' "
+        f"src='data:audio/mpeg;base64,{data}'></audio>"
+    )
 
 
-def shared_gain_db(clips: list[Tensor]) -> float:
-    """Gain in dB, rounded to 0.1, that puts the loudest sample of all clips at -1 dBFS; 0 for silence.
-
-    Parameters
-    ----------
-    clips : list of Tensor, shape (samples,)
-
-    Examples
-    --------
-    >>> shared_gain_db([torch.tensor([0.0, 0.1]), torch.tensor([0.25])])
-    11.0
-    >>> shared_gain_db([torch.zeros(3)])
-    0.0
-    """
+def shared_gain_db(clips: Iterable[Tensor]) -> float:
+    """Gain in dB, rounded to 0.1, that puts the loudest sample of all clips at -1 dBFS; 0 for silence."""
     peak = max(clip.abs().max().item() for clip in clips)
     # Rounded downwards: what the caption says is what was applied, and nothing passes -1 dBFS.
     return math.floor((PEAK_DBFS - 20 * math.log10(peak)) * 10) / 10 if peak > 0 else 0.0
 
 
-def gain_note(gain_db: float) -> str:
-    """What a caption says about the shared gain; nothing when there is none.
-
-    Parameters
-    ----------
-    gain_db : float
-
-    Examples
-    --------
-    >>> gain_note(-3.5)
-    'One gain of −3.5 dB for all players.'
-    >>> gain_note(0.0)
-    ''
-    """
-    return f"One gain of {gain_db:+.1f} dB for all players.".replace("-", "−") if gain_db else ""
+def caption_of(caption: str | None, *notes: str, gain_db: float) -> str:
+    """The caption, notes and, where there is one, the gain of all players, as sentences."""
+    text = escape(caption.rstrip(".")) + "." if caption else ""
+    gain = f"One gain of {gain_db:+.1f} dB for all players.".replace("-", "−") if gain_db else ""
+    return " ".join(filter(None, [text, *notes, gain]))
 
 
 def encode_mp3(clip: Tensor, sample_rate: int) -> bytes:
-    """MP3 (variable bit rate) of one mono clip.
-
-    Parameters
-    ----------
-    clip : Tensor, shape (samples,)
-    sample_rate : int
-        In Hz, one of MP3's rates.
-
-    Examples
-    --------
-    >>> len(encode_mp3(torch.zeros(3200), 32000)) < 2000
-    True
-    """
+    """MP3 (variable bit rate) of one mono clip at one of MP3's rates."""
     buffer = io.BytesIO()
-    soundfile.write(
-        buffer,
-        clip.numpy(),
-        sample_rate,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        compression_level=COMPRESSION,
-        bitrate_mode="VARIABLE",
-    )
+    options = {"compression_level": COMPRESSION, "bitrate_mode": "VARIABLE"}
+    soundfile.write(buffer, clip.numpy(), sample_rate, format="MP3", subtype="MPEG_LAYER_III", **options)
     return buffer.getvalue()
 
 
-def _prepare(clips, sample_rate, start, seconds):
-    """Excerpts at the listening rate with the shared gain applied, and that gain in dB."""
+def _players(clips, sample_rate, start, seconds):
+    """Players of excerpts with the shared gain applied, and that gain in dB."""
     if not clips:
         raise ValueError("clips: expected at least one clip, got none")
-    ready = {}
-    for key, clip in clips.items():
-        label = ", ".join(filter(None, key))
-        ready[key] = _resample(_excerpt(clip, sample_rate, start, seconds, label), sample_rate)
-    gain_db = shared_gain_db([clip for clip, _ in ready.values()])
-    return {key: (clip * 10 ** (gain_db / 20), rate) for key, (clip, rate) in ready.items()}, gain_db
+    ready = {
+        label: _resample(_excerpt(clip, sample_rate, start, seconds, label), sample_rate)
+        for label, clip in clips.items()
+    }
+    gain_db = shared_gain_db(clip for clip, _ in ready.values())
+    gain = 10 ** (gain_db / 20)
+    return {label: audio_html(clip * gain, rate, label) for label, (clip, rate) in ready.items()}, gain_db
 
 
 def _excerpt(clip, sample_rate, start, seconds, label):
@@ -242,18 +156,7 @@ def _resample(clip, sample_rate):
     return torch.from_numpy(resample_poly(clip.numpy(), rate // common, sample_rate // common)), rate
 
 
-def _player(clip, rate, label):
-    data = base64.b64encode(encode_mp3(clip, rate)).decode()
-    return (
-        f"<audio controls preload='metadata' aria-label='{escape(label)}' style='width:100%;height:2.5em' "
-        f"src='data:audio/mpeg;base64,{data}'></audio>"
-    )
-
-
-def _figure(body, caption, gain_db):
-    notes = [escape(caption.rstrip(".")) + "." if caption else "", "Compressed for listening.", gain_note(gain_db)]
-    return f"<figure style='margin:1em 0'>{body}<figcaption>{' '.join(filter(None, notes))}</figcaption></figure>"
-
-
-def _plain(caption, labels):
-    return f"{caption or 'Players'} (audio: {', '.join(labels)})"
+def _show(body, caption, gain_db, labels, name):
+    text = caption_of(caption, "Compressed for listening.", gain_db=gain_db)
+    html = f"<figure style='margin:1em 0'>{body}<figcaption>{text}</figcaption></figure>"
+    show_html(html, plain=f"{caption or 'Players'} (audio: {', '.join(labels)})", name=name)

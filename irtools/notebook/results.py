@@ -1,4 +1,4 @@
-"""The numbers of a chapter: recorded once, glued into its prose and written to ``results/<chapter>.json``."""
+"""The size of a chapter's run, and its numbers: glued into its prose and written to ``results/<chapter>.json``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Mapping
 from importlib.metadata import version
 from numbers import Integral, Real
 from pathlib import Path
@@ -14,41 +15,30 @@ from pathlib import Path
 import numpy
 from torch import Tensor
 
+from irtools.checks import check_choice
 from irtools.notebook.display import check_name, glue_bundle
-from irtools.notebook.profiles import PROFILES
 
+# Seconds for a test, minutes for the published page, the published size.
+PROFILES = ("smoke", "book", "paper")
 _VERSIONS = ("irtools", "numpy", "scipy", "torch")
 
 
-class Results(MutableMapping):
+def profile_value(profile: str, *, smoke, book, paper):
+    """The value of one setting in the profile in which a chapter runs."""
+    return {"smoke": smoke, "book": book, "paper": paper}[check_choice("profile", profile, PROFILES)]
+
+
+class Results(UserDict):
     """A dictionary of a chapter's numbers that keeps plain Python types only.
 
-    Parameters
-    ----------
-    chapter : str
-        File name of the chapter, without its ending.
-    profile : {"smoke", "book", "paper"}
-    seed : int, optional
-        Written beside the numbers.
-
-    Raises
-    ------
-    ValueError
-        A chapter or key that is no identifier, an unknown profile, a value that is NaN or infinite.
-    TypeError
-        A value that has no plain form.
-
-    Notes
-    -----
-    JSON has no NaN and a glued ``np.float64(1.5)`` cannot be formatted in prose, so both are settled when a number
-    is recorded: NumPy and torch scalars become float or int, arrays become lists, and a score that is not defined
-    (a silent stem) has to be recorded as None or left out.
+    JSON has no NaN and a glued ``np.float64(1.5)`` cannot be formatted in prose, so both are settled when a number is
+    recorded: NumPy and torch scalars become float or int, arrays become lists, and a score that is not defined (a
+    silent stem) has to be recorded as None or left out. The chapter is the file's name without its ending.
 
     Examples
     --------
-    >>> import torch
     >>> results = Results("mixing_model", "smoke")
-    >>> results["si_sdr_db"] = torch.tensor([1.5, 2.0])
+    >>> results["si_sdr_db"] = numpy.array([1.5, 2.0])
     >>> results["si_sdr_db"]
     [1.5, 2.0]
     >>> results["worst"] = float("nan")
@@ -58,82 +48,42 @@ class Results(MutableMapping):
     """
 
     def __init__(self, chapter: str, profile: str, seed: int | None = None):
-        if profile not in PROFILES:
-            raise ValueError(f"profile: expected one of {', '.join(PROFILES)}; got {profile!r}")
+        super().__init__()
+        self.profile = check_choice("profile", profile, PROFILES)
         self.chapter = check_name(chapter)
-        self.profile = profile
         self.seed = seed
-        self._values: dict = {}
 
     def __setitem__(self, key: str, value) -> None:
-        self._values[check_name(key)] = plain(value, f"results[{key!r}]")
-
-    def __getitem__(self, key: str):
-        return self._values[key]
-
-    def __delitem__(self, key: str) -> None:
-        del self._values[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+        super().__setitem__(check_name(key), _plain(value, f"results[{key!r}]"))
 
     def publish(self) -> None:
-        """Write ``results/<chapter>.json`` and glue every scalar.
-
-        Notes
-        -----
-        The folder is ``results`` beside the book's ``_toc.yml``, or in the working directory where there is none
-        (Colab); the environment variable ``IRTOOLS_RESULTS`` names another. Lists and dictionaries are written but
-        not glued: prose quotes single numbers.
-
-        Examples
-        --------
-        >>> import tempfile, unittest.mock
-        >>> results = Results("demo", "smoke", seed=0)
-        >>> results["answer"] = 42
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with unittest.mock.patch.dict(os.environ, IRTOOLS_RESULTS=folder):
-        ...         results.publish()
-        ...     json.loads((Path(folder) / "demo.json").read_text())["results"]
-        {'answer': 42}
-        """
+        """Write ``results/<chapter>.json`` and glue every scalar; prose quotes single numbers."""
         record = {
             "chapter": self.chapter,
             "profile": self.profile,
             "seed": self.seed,
-            "versions": {"python": platform.python_version(), **{name: _version(name) for name in _VERSIONS}},
-            "results": self._values,
+            # The wheel of torch appends its CUDA version ("+cpu"), which says nothing about the algorithm.
+            "versions": {"python": platform.python_version()}
+            | {name: version(name).split("+")[0] for name in _VERSIONS},
+            "results": self.data,
         }
         _write(results_folder() / f"{self.chapter}.json", json.dumps(record, indent=2, sort_keys=True) + "\n")
-        for name, value in self._values.items():
+        for name, value in self.items():
             if value is not None and not isinstance(value, list | dict):
                 glue_bundle(name, {"text/plain": repr(value)})
 
 
-def plain(value, name: str = "value"):
-    """The value in JSON's own types.
+def results_folder() -> Path:
+    """``IRTOOLS_RESULTS``, else ``results`` beside the book's ``_toc.yml``, else in the working directory (Colab)."""
+    if chosen := os.environ.get("IRTOOLS_RESULTS"):
+        return Path(chosen).absolute()
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
+    return root / "results"
 
-    Parameters
-    ----------
-    value : None, bool, int, float, str, NumPy or torch number or array, sequence or mapping of these
-    name : str
-        How a message calls it.
 
-    Raises
-    ------
-    TypeError
-        No plain form.
-    ValueError
-        NaN or infinity.
-
-    Examples
-    --------
-    >>> plain({"gains": numpy.eye(2, dtype=numpy.float32), "n": numpy.int64(3)})
-    {'gains': [[1.0, 0.0], [0.0, 1.0]], 'n': 3}
-    """
+def _plain(value, name):
+    """The value in JSON's own types."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, numpy.ndarray | numpy.generic):
@@ -147,30 +97,10 @@ def plain(value, name: str = "value"):
             raise ValueError(f"{name}: expected a finite number, got {value}; record None for what is not defined")
         return float(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{name}[{key!r}]") for key, item in value.items()}
+        return {str(key): _plain(item, f"{name}[{key!r}]") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+        return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
     raise TypeError(f"{name}: expected numbers, text, lists or dictionaries, got {type(value).__name__}")
-
-
-def results_folder() -> Path:
-    """Where the chapters' JSON files go; see :meth:`Results.publish`.
-
-    Examples
-    --------
-    >>> results_folder().is_absolute()
-    True
-    """
-    if chosen := os.environ.get("IRTOOLS_RESULTS"):
-        return Path(chosen).absolute()
-    here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
-    return root / "results"
-
-
-def _version(package: str) -> str:
-    # The wheel of torch appends its CUDA version ("+cpu"), which says nothing about the algorithm.
-    return version(package).split("+")[0]
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from irtools.notebook.display import check_name, show_html
+from irtools.checks import check_int
+from irtools.notebook.display import check_name, show_html, table_rows
 from irtools.notebook.images import image_html
-from irtools.notebook.players import audio_html, gain_note, shared_gain_db
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from irtools.notebook.players import audio_html, caption_of, shared_gain_db
 
 # Every step is in the page; the script only moves the `hidden` attribute, so each step keeps its own alt text.
 _SCRIPT = """
@@ -39,20 +36,9 @@ _SCRIPT = """
 
 @dataclass(frozen=True)
 class Step:
-    """What a slider shows at one position: any of a figure, numbers and players.
+    """What a slider shows at one position: any of a figure with its alt text, formatted numbers and clips."""
 
-    Attributes
-    ----------
-    figure : matplotlib Figure, optional
-    alt : str
-        Text for those who do not see the figure; required with one.
-    numbers : mapping of str to str
-        Name to formatted value.
-    clips : mapping of str to Tensor, shape (samples,)
-        Label to waveform.
-    """
-
-    figure: Figure | None = None
+    figure: object = None
     alt: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
     clips: Mapping[str, Tensor] = field(default_factory=dict)
@@ -67,35 +53,24 @@ def slider(
     start: int = 0,
     sample_rate: int | None = None,
 ) -> None:
-    """Show a slider that swaps precomputed results.
+    """Show a slider that swaps precomputed results: text of the position to its :class:`Step`, ``start`` shown first.
 
-    Parameters
-    ----------
-    name : str
-        Identifier, once on a page.
-    label : str
-        What the slider changes, with its unit.
-    steps : mapping of str to Step
-        Text of the position to what is shown there, in order.
-    caption : str, optional
-    start : int
-        Index of the first step shown.
-    sample_rate : int, optional
-        In Hz; needed where a step has clips. All clips of all steps share one gain.
-
-    Raises
-    ------
-    ValueError
-        A name that is no identifier, fewer than two steps, a start outside them, a figure without alt text, clips
-        without a sample rate.
+    ``name`` is an identifier, once on a page; ``label`` says what the slider changes, with its unit. All clips of all
+    steps share one gain.
 
     Examples
     --------
     >>> slider("bleed", "Bleed (dB)", {"-20": Step(numbers={"SDR": "18 dB"}), "0": Step(numbers={"SDR": "2 dB"})})
     Slider: Bleed (dB) (-20, 0)
     """
-    _check(name, steps, start, sample_rate)
-    gain_db = shared_gain_db([clip for step in steps.values() for clip in step.clips.values()] or [Tensor([0.0])])
+    check_name(name)
+    if len(steps) < 2:
+        raise ValueError(f"steps: expected at least two, got {len(steps)}")
+    check_int("start", start, 0, len(steps) - 1)
+    clips = [clip for step in steps.values() for clip in step.clips.values()]
+    if clips and sample_rate is None:
+        raise ValueError("sample_rate: expected a rate in Hz because steps have clips, got None")
+    gain_db = shared_gain_db(clips) if clips else 0.0
     shown = "".join(
         f"<div data-value='{escape(value)}'{'' if index == start else ' hidden'}>"
         f"{_step_html(step, sample_rate, gain_db)}</div>"
@@ -109,20 +84,10 @@ def slider(
         f"aria-valuetext='{escape(list(steps)[start])}' autocomplete='off' style='flex:1 1 10em;max-width:24em'>"
         f"<output for='{root}-input' style='min-width:4em;font-weight:bold'>{escape(list(steps)[start])}</output></div>"
     )
-    text = " ".join(filter(None, [escape(caption.rstrip(".")) + "." if caption else "", gain_note(gain_db)]))
+    text = caption_of(caption, gain_db=gain_db)
     foot = f"<figcaption>{text}</figcaption>" if text else ""
     html = f"<figure id='{root}' style='margin:1em 0'>{control}{shown}{foot}</figure><script>{_SCRIPT % root}</script>"
     show_html(html, plain=f"Slider: {label} ({', '.join(steps)})")
-
-
-def _check(name, steps, start, sample_rate):
-    check_name(name)
-    if len(steps) < 2:
-        raise ValueError(f"steps: expected at least two, got {len(steps)}")
-    if not 0 <= start < len(steps):
-        raise ValueError(f"start: expected an index 0 to {len(steps) - 1}, got {start}")
-    if sample_rate is None and any(step.clips for step in steps.values()):
-        raise ValueError("sample_rate: expected a rate in Hz because steps have clips, got None")
 
 
 def _step_html(step, sample_rate, gain_db):
@@ -130,10 +95,7 @@ def _step_html(step, sample_rate, gain_db):
     if step.figure is not None:
         parts.append(image_html(step.figure, step.alt, dpi=110))
     if step.numbers:
-        rows = "".join(
-            f"<tr><th scope='row'>{escape(key)}</th><td style='text-align:right'>{escape(value)}</td></tr>"
-            for key, value in step.numbers.items()
-        )
+        rows = table_rows(step.numbers.items())
         parts.append(f"<table class='table' style='width:auto;margin:.5em 0'><tbody>{rows}</tbody></table>")
     for label, clip in step.clips.items():
         player = audio_html(clip * 10 ** (gain_db / 20), sample_rate, label)

@@ -131,7 +131,7 @@ def test_a_figure_is_the_same_bytes_twice_and_no_pyplot_figure_stays_open(page):
 
     nb.use_style()
     for _ in range(2):
-        nb.show(nb.plot_convergence({"am": torch.tensor([3.0, 1.0])}), alt="falls")
+        nb.show(nb.plot_convergence({"am": torch.tensor([3.0, 1.0])}, label="cost"), alt="falls")
     assert page[0] == page[1]
     nb.show(pyplot.figure(), alt="nothing")
     assert pyplot.get_fignums() == []
