@@ -49,3 +49,19 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Open an empty page in a context of its own; it waits as long as a machine with other work may need."""
+    contexts = []
+
+    def new(theme="light", width=1300):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        context.set_default_timeout(180_000)
+        contexts.append(context)
+        return context.new_page()
+
+    yield new
+    for context in contexts:
+        context.close()

@@ -35,14 +35,11 @@ def served():
 
 
 @pytest.fixture
-def opened(browser):
+def opened(new_page):
     """Open an address; returns the page, and the list that collects complaints and foreign requests."""
-    contexts = []
 
     def open_page(address, base, theme="light", width=1300):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-        contexts.append(context)
-        page, wrong = context.new_page(), []
+        page, wrong = new_page(theme, width), []
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: None if _local(request.url, base) else wrong.append(request.url))
@@ -51,9 +48,7 @@ def opened(browser):
         page.evaluate("() => window.MathJax?.startup?.promise.then(() => true)")
         return page, wrong
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
 
 
 def _local(url, base):
@@ -139,15 +134,14 @@ def test_no_sideways_scroll_on_a_phone(opened, name):
 
 def test_search_finds_a_chapter_offline(opened):
     page, _ = opened(f"{SITE.as_uri()}/search.html?q=interference", SITE.as_uri())
-    page.wait_for_selector("ul.search li", timeout=10000)
+    page.wait_for_selector("ul.search li")
     assert page.locator("ul.search li").count() > 0
 
 
-def test_index_leads_to_the_introduction(browser):
-    page = browser.new_page()
+def test_index_leads_to_the_introduction(new_page):
+    page = new_page()
     page.goto(f"{SITE.as_uri()}/index.html")
     page.wait_for_url("**/book/intro.html")
-    page.close()
 
 
 def test_the_checks_see_a_bad_page(opened, tmp_path):

@@ -30,14 +30,11 @@ def address(request, tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, address):
+def opened(new_page, address):
     """Open the page; returns it, and the list that collects complaints and requests for anything else."""
-    contexts = []
 
     def open_page(theme="light", width=1300, before=""):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-        contexts.append(context)
-        page, wrong = context.new_page(), []
+        page, wrong = new_page(theme, width), []
         page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
@@ -47,9 +44,7 @@ def opened(browser, address):
         page.goto(address)
         return page, wrong
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
 
 
 def begin(page, listener="ada"):
