@@ -1,16 +1,19 @@
-# `make book` builds the executed book in _build/html; `make test` runs every test. Each sets up all it needs in .venv.
+# `make book` builds the executed book in _build/html; `make test` runs every test, `make test-fast` all but those of the
+# book. Each sets up all it needs in .venv.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # CPU wheels of torch where the package index serves CUDA builds: make book TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 JOBS ?= 2
 RERUN ?=
+VARIANTS ?=
+PYTEST ?=
 BIN := .venv/bin
 # Threads that sleep while they wait, not spin: several processes share few cores.
 export OMP_WAIT_POLICY := passive
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c binder/constraints.txt
 
-.PHONY: book test rerun setup tools sync lock lint clean
+.PHONY: book test test-fast rerun portable setup tools sync lock lint clean
 
 book: setup
 	$(BIN)/python binder/stale.py
@@ -21,11 +24,20 @@ test: setup
 	@test -f _build/html/index.html || $(MAKE) book
 	binder/tools.sh chromium libatomic.so.1
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+
+# Everything but the book: no chapter runs. New random examples: make test-fast PYTEST=--hypothesis-profile=random
+test-fast: setup
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n $(JOBS) --ignore tests/book $(PYTEST)
 
 # What moved: every chapter again with papermill, its results beside the expected. make rerun RERUN="kamir cae --jobs 1"
 rerun: setup
 	$(BIN)/python tests/book/rerun.py --jobs $(JOBS) $(RERUN)
+
+# The same on other processors, as far as this one can imitate them. make portable VARIANTS="sse" RERUN="kamir"
+portable: setup
+	$(BIN)/python tests/book/portable.py $(VARIANTS) -- --jobs $(JOBS) $(RERUN)
 
 setup: tools .venv/.ready
 

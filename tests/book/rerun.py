@@ -12,6 +12,7 @@ import csv
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from chapters import ROOT, Moved, chapters, execute, expected_record, moved
 
-COLUMNS = ("chapter", "result", "old", "new", "tolerance", "outside")
+COLUMNS = ("chapter", "result", "old", "new", "tolerance", "share", "outside")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def rerun(notebook: Path, profile: str, out: Path, record: dict | None) -> Rerun
     with tempfile.TemporaryDirectory() as folder:
         try:
             new = execute(notebook, Path(folder), profile)
-        except RuntimeError as error:
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
             return Rerun(notebook.stem, time.monotonic() - start, failure=str(error))
         finally:
             # A failed chapter leaves its notebook too: its last cell holds the traceback.
@@ -83,7 +84,7 @@ def record_of(chapter: str, against: Path | None, profile: str) -> dict | None:
 
 
 def markdown(runs: list[Rerun]) -> str:
-    """The report: a line a chapter, then a row a result that moved, those outside their tolerance first."""
+    """The report: one line per chapter, then one row per result that moved, those outside their tolerance first."""
     lines = ["| chapter | seconds | what moved |", "|---|---|---|"]
     lines += [f"| {run.chapter} | {run.seconds:.0f} | {run.verdict} |" for run in runs]
     rows = [(row.outside, run.chapter, row) for run in runs for row in run.rows]
@@ -105,7 +106,7 @@ def write(runs: list[Rerun], out: Path) -> str:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for run in runs:
-            table.writerows((run.chapter, r.name, r.old, r.new, r.limits, int(r.outside)) for r in run.rows)
+            table.writerows((run.chapter, r.name, r.old, r.new, r.limits, r.share, int(r.outside)) for r in run.rows)
     text = markdown(runs)
     (out / "moved.md").write_text(text, encoding="utf-8")
     if os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -6,7 +6,7 @@ import sys
 
 import nbformat
 import pytest
-from chapters import ROOT, chapters
+from chapters import PATIENCE_S, ROOT, chapters
 
 # Moves every control to its other end, as a reader would, and presses the button of a cell that waits for one; each
 # move must print or show something new.
@@ -49,7 +49,7 @@ def test_live_cells_answer_to_their_controls(path, tmp_path):
         text=True,
         cwd=ROOT / "book",
         env=os.environ | {"IRTOOLS_RESULTS": str(tmp_path), "IPYTHONDIR": str(tmp_path)},
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert run.returncode == 0 and "controls moved:" in run.stdout, run.stdout[-2000:] + run.stderr[-2000:]

@@ -75,6 +75,6 @@ def test_canary_altered_result_is_detected(shortest, tmp_path):
     ],
 )
 def test_comparison(old, new, moved):
-    table, outside = compare({"results": old, "tolerances": {"wide": {"abs": 5.0}}}, new)
+    table, outside = compare({"results": old, "tolerances": [{"of": ["w*"], "abs": 5.0}]}, new)
     assert outside == moved
     assert not moved or all(any(name in line for line in table) for name in moved)

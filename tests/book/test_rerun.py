@@ -38,7 +38,7 @@ def outside(folder):
 
 
 def record(**results):
-    return {"results": results, "tolerances": {}}
+    return {"results": results, "tolerances": []}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_report_goes_to_the_summary_of_a_workflow(tmp_path, monkeypatch):
 
 
 def test_results_outside_come_first():
-    rows = [command.Moved("a", 1.0, 1.0001, "rel 0.001", False), command.Moved("b", 1.0, 2.0, "rel 0.001", True)]
+    rows = [command.Moved("a", 1.0, 1.0001, "rel 0.001", 0.1), command.Moved("b", 1.0, 2.0, "rel 0.001", 1000.0)]
     text = command.markdown([command.Rerun("x", 1.0, rows[:1]), command.Rerun("y", 1.0, rows[1:])])
     assert text.index("`b`") < text.index("`a`")
 

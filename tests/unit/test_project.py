@@ -214,8 +214,8 @@ def test_every_target_that_is_named_exists():
         subprocess.run(["bash", "-n", ROOT / script], check=True)
 
 
-def test_there_are_the_four_workflows():
-    assert {path.stem for path in WORKFLOWS} == {"tests", "papermill", "pages", "linkcheck"}
+def test_there_are_the_five_workflows():
+    assert {path.stem for path in WORKFLOWS} == {"tests", "papermill", "pages", "linkcheck", "nightly"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -242,7 +242,7 @@ def test_workflows_run_when_they_should():
     assert {"push", "pull_request"} <= set(read["tests"][True])
     runs = "\n".join(step.get("run", "") for step in read["tests"]["jobs"]["test"]["steps"])
     assert "make book" in runs and "make test" in runs
-    for name in ("papermill", "linkcheck"):
+    for name in ("papermill", "linkcheck", "nightly"):
         assert all(re.fullmatch(r"(\S+ ){4}\S+", entry["cron"]) for entry in read[name][True]["schedule"])
     assert read["papermill"][True]["workflow_dispatch"]["inputs"]["profile"]["options"] == ["smoke", "book", "paper"]
     assert read["pages"][True]["push"]["branches"] == ["main"] and read["pages"]["permissions"]["pages"] == "write"
