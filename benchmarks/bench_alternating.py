@@ -14,9 +14,9 @@ import warnings
 import torch
 from provenance import provenance, write_row
 
+import irtools as ir
 from irtools.methods.alternating.loops import alternate_on_samples
-from irtools.methods.alternating.minimisation import alternating_minimisation
-from irtools.methods.alternating.updates import Settings
+from irtools.methods.alternating.updates import AMSettings
 from irtools.methods.separator import ConvergenceWarning
 
 SAMPLE_RATE = 44100
@@ -52,10 +52,10 @@ def main() -> None:
     settings = {"stop": "objective", "tol": 0.0, "max_iter": args.iterations}
 
     warnings.simplefilter("ignore", ConvergenceWarning)
-    plain_s, plain = best_of(2, lambda: alternate_on_samples(mics, clean, Settings(), args.iterations))
+    plain_s, plain = best_of(2, lambda: alternate_on_samples(mics, clean, AMSettings(), args.iterations))
     moments_s, ours = best_of(
         5,
-        lambda: alternating_minimisation(mics, mixture="clean", mixdown=clean, weights="ones", **settings),
+        lambda: ir.reduce(mics, SAMPLE_RATE, "am", mixture="clean", mixdown=clean, weights="ones", **settings),
     )
     error = float((ours.sources - plain[1]).norm() / plain[1].norm())
     if not error < 1e-8 or ours.n_iter != args.iterations:

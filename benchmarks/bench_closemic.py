@@ -17,8 +17,8 @@ import torch
 from bench_masks import SAMPLE_RATE, best_of, recording
 from provenance import provenance, write_row
 
+import irtools as ir
 from irtools.methods.closemic import linear as linear_demixing
-from irtools.methods.closemic.demixing import close_mic_demixing
 from irtools.methods.closemic.linear import demix_linear
 from irtools.methods.closemic.loops import linear_by_loops, room_by_loops
 from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
@@ -66,7 +66,7 @@ def main() -> None:
         row = measure(mics)
         if row["error"] > 1e-6:
             raise SystemExit(f"{mode}: the method is {row['error']:.1e} from the loops, expected at most 1e-6")
-        whole_s, _ = best_of(3, lambda mode=mode: close_mic_demixing(mics.float(), SAMPLE_RATE, mode=mode))
+        whole_s, _ = best_of(3, lambda mode=mode: ir.reduce(mics.float(), SAMPLE_RATE, "closemic", mode=mode))
         row = {
             "mode": mode,
             "mics": arguments.mics,

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from provenance import provenance, write_row
 
+import irtools as ir
 from irtools.methods.powers import fastmira, kamir, mira
 from irtools.methods.powers.fit import first_gains, first_psd, fit
 from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
-from irtools.methods.powers.settings import Settings
+from irtools.methods.powers.settings import PowerSettings
 from irtools.methods.powers.spectra import powers
 from irtools.stft import stft
 
@@ -37,7 +38,7 @@ def recording(mics: int, seconds: float) -> torch.Tensor:
     return (0.8 * torch.eye(mics, dtype=torch.float64) + 0.2) @ sources
 
 
-def fastmira_by_loops(mics: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, np.ndarray]:
+def fastmira_by_loops(mics: torch.Tensor, settings: PowerSettings) -> tuple[torch.Tensor, np.ndarray]:
     spectra = stft(mics, settings.window_size, settings.hop, settings.window).numpy()
     weights = torch.randn(spectra.shape[2], 128, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     power = np.stack([np.abs(spectrum @ weights.numpy()) ** settings.alpha for spectrum in spectra])
@@ -48,9 +49,9 @@ def fastmira_by_loops(mics: torch.Tensor, settings: Settings) -> tuple[torch.Ten
 
 
 METHODS = {
-    "kamir": (kamir.kamir, reduce_by_loops, kamir.PRESETS["practical"]),
-    "mira": (mira.mira, reduce_by_loops, mira.PRESETS["practical"]),
-    "fastmira": (fastmira.fastmira, fastmira_by_loops, fastmira.PRESETS["practical"]),
+    "kamir": (reduce_by_loops, kamir.PRESETS["practical"]),
+    "mira": (reduce_by_loops, mira.PRESETS["practical"]),
+    "fastmira": (fastmira_by_loops, fastmira.PRESETS["practical"]),
 }
 
 
@@ -63,7 +64,7 @@ def best_of(repeats: int, call) -> tuple[float, object]:
     return min(times), out
 
 
-def fit_times(mics: torch.Tensor, settings: Settings) -> tuple[float, float]:
+def fit_times(mics: torch.Tensor, settings: PowerSettings) -> tuple[float, float]:
     """Seconds of the fit, and of the fit by loops, of the powers of a recording."""
     power, close = powers(mics, settings), torch.eye(len(mics), dtype=torch.bool)
     planes = power.transpose(0, 1).contiguous().numpy()
@@ -81,10 +82,10 @@ def main() -> None:
     parser.add_argument("--mics", type=int, default=4)
     args = parser.parse_args()
     mics = recording(args.mics, args.seconds)
-    for name, (method, by_loops, settings) in METHODS.items():
+    for name, (by_loops, settings) in METHODS.items():
         plain_s, (expected, _) = best_of(2, lambda by_loops=by_loops, settings=settings: by_loops(mics, settings))
-        ours_s, found = best_of(5, lambda method=method: method(mics, SAMPLE_RATE))
-        single_s, _ = best_of(5, lambda method=method: method(mics.float(), SAMPLE_RATE))
+        ours_s, found = best_of(5, lambda name=name: ir.reduce(mics, SAMPLE_RATE, name))
+        single_s, _ = best_of(5, lambda name=name: ir.reduce(mics.float(), SAMPLE_RATE, name))
         error = float((found.sources - expected).norm() / expected.norm())
         if not error < 1e-6:
             raise SystemExit(f"no times: the sources of {name} differ by {error:.1e} (relative)")

@@ -14,21 +14,24 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "METHODS": "irtools.methods.registry",
     "ConvergenceWarning": "irtools.methods.separator",
-    "Multitrack": "irtools.recording.files",
+    "Multitrack": "irtools.recording.multitrack",
+    "Recording": "irtools.methods.separator",
     "Reduction": "irtools.methods.separator",
     "Scene": "irtools.stage.scene",
     "Scores": "irtools.metrics",
+    "Separator": "irtools.methods.separator",
     "draw_gains": "irtools.stage.gain_laws",
     "falcon69": "irtools.recording.datasets",
     "lay_out_stage": "irtools.stage.geometry",
-    "read_multitrack": "irtools.recording.files",
+    "read_multitrack": "irtools.recording.multitrack",
     "reduce": "irtools.methods.registry",
+    "register": "irtools.methods.registry",
     "render_song": "irtools.band.songs",
     "room_impulse_responses": "irtools.stage.room_responses",
     "score": "irtools.metrics",
     "simulate_linear": "irtools.stage.linear",
     "simulate_room": "irtools.stage.room",
-    "write_multitrack": "irtools.recording.files",
+    "write_multitrack": "irtools.recording.multitrack",
 }
 
 __all__ = ["__version__", *sorted(_EXPORTS)]

@@ -95,7 +95,7 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="Machine-readab
     """List the methods of reduction."""
     from irtools.methods.registry import METHODS
 
-    summaries = {name: function.__doc__.strip().splitlines()[0] for name, function in METHODS.items()}
+    summaries = {name: method.summary for name, method in METHODS.items()}
     if as_json:
         print(json.dumps(summaries, indent=2, ensure_ascii=False))
         return

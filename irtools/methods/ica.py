@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from irtools.checks import check_choice, check_int, check_number
 from irtools.kernels.second_moments import second_moments
-from irtools.methods.separator import ConvergenceWarning, Reduction, Separator, check_assignment, check_mics
+from irtools.methods.iteration import warn_not_converged
+from irtools.methods.separator import Recording, Separator
 
 _FUNCTIONS = ("logcosh", "exp", "cube")
 # Of a microphone's power, and of the largest eigenvalue of the correlations: less than this is nothing.
@@ -20,8 +21,7 @@ _FEWEST_FRAMES = 1000
 
 
 def independent_components(
-    mics: Tensor,
-    sample_rate: int | None = None,
+    recording: Recording,
     *,
     assignment=None,
     n_sources: int | None = None,
@@ -30,18 +30,17 @@ def independent_components(
     tol: float = 1e-4,
     seed: int | None = None,
     max_frames: int = 2_000_000,
-) -> Reduction:
+) -> Separator:
     """Reduce bleed by FastICA: components as independent as possible, brought back to the microphones.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; not used, every method takes it.
+    recording : Recording
+        Read once. Of each piece, evenly spaced samples are kept.
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
+        Number of sources where ``assignment`` is not given; by default one per microphone.
     fun : "logcosh", "exp" or "cube"
         Contrast function G: of the log-cosh, of a Gaussian, or the kurtosis.
     max_iter : int
@@ -55,9 +54,10 @@ def independent_components(
 
     Returns
     -------
-    Reduction
-        ``gains`` is Λ estimated, with ones at the close microphones; ``details`` has ``demixing`` (sources, mics),
-        ``rank`` (the number of components), ``frames`` (samples used for the contrast) and ``notes``.
+    Separator
+        One matrix for the recording, wherever it was cut, so that pieces need no overlap. ``gains`` is Λ estimated,
+        with ones at the close microphones; ``details`` has ``demixing`` (sources, mics), ``rank`` (the number of
+        components), ``frames`` (samples used for the contrast) and ``notes``.
 
     Raises
     ------
@@ -96,53 +96,38 @@ def independent_components(
 
     Examples
     --------
-    >>> import torch
+    >>> import irtools as ir
     >>> draw = torch.randn(2, 2, 9000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    >>> sources = draw[0] * draw[1].abs()
-    >>> found = independent_components(torch.tensor([[1.0, 0.2], [0.3, 1.0]], dtype=torch.float64) @ sources)
-    >>> found.gains.round(decimals=1)
+    >>> mics = torch.tensor([[1.0, 0.2], [0.3, 1.0]], dtype=torch.float64) @ (draw[0] * draw[1].abs())
+    >>> ir.reduce(mics, 8000, "ica").gains.round(decimals=1)
     tensor([[1.0000, 0.2000],
             [0.3000, 1.0000]], dtype=torch.float64)
     """
-    check_mics(mics, sample_rate)
-    settings = _settings(fun, max_iter, tol, seed, max_frames)
-    return _learn([(mics, None)], assignment, n_sources, settings).separate(mics, None)
-
-
-def learn(
-    pieces: Iterable[tuple[Tensor, Tensor | None]],
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    fun: str = "logcosh",
-    max_iter: int = 500,
-    tol: float = 1e-4,
-    seed: int | None = None,
-    max_frames: int = 2_000_000,
-) -> Separator:
-    """Learn the demixing matrix from a recording in pieces; the parameters are those of :func:`independent_components`.
-
-    Parameters
-    ----------
-    pieces : iterable of (Tensor of shape (mics, samples), anything)
-        Consecutive pieces of the recording; read once. Of each, evenly spaced samples are kept.
-
-    Returns
-    -------
-    Separator
-        The separation of the whole recording, wherever it was cut: one matrix, so that pieces need no overlap.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mics = torch.rand(2, 1000, generator=torch.Generator().manual_seed(0))
-    >>> whole = learn([(mics, None)])
-    >>> parts = learn([(mics[:, :300], None), (mics[:, 300:], None)])
-    >>> torch.allclose(whole.gains, parts.gains, atol=1e-6)
-    True
-    """
-    return _learn(pieces, assignment, n_sources, _settings(fun, max_iter, tol, seed, max_frames))
+    check_choice("fun", fun, _FUNCTIONS)
+    check_int("max_iter", max_iter, 1)
+    check_int("max_frames", max_frames, _FEWEST_FRAMES)
+    check_number("tol", tol, above=0, below=1)
+    if seed is not None:
+        check_int("seed", seed, 0)
+    close_mics = recording.close_mics(assignment, n_sources)
+    moments, frames = _gather(recording.pieces(), max_frames)
+    settings = {"fun": fun, "max_iter": max_iter, "tol": tol, "seed": seed, "max_frames": max_frames}
+    found = _decompose(moments, frames, settings)
+    gains, images, notes = _at_own_mics(found, close_mics)
+    return Separator(
+        separate=lambda mics, mixdown: torch.from_numpy(images).to(mics) @ mics,
+        close_mics=close_mics,
+        gains=torch.from_numpy(gains),
+        n_iter=found.n_iter,
+        converged=found.converged,
+        details={
+            "demixing": images.tolist(),
+            "rank": found.mixing.shape[1],
+            "frames": frames.shape[1],
+            "settings": settings,
+            "notes": notes,
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -156,51 +141,7 @@ class _Mixing:
     converged: bool
 
 
-def _settings(fun, max_iter, tol, seed, max_frames):
-    if fun not in _FUNCTIONS:
-        raise ValueError(f"fun: expected one of {', '.join(_FUNCTIONS)}, got {fun!r}")
-    for name, value, least in (("max_iter", max_iter, 1), ("max_frames", max_frames, _FEWEST_FRAMES)):
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name}: expected an int, got {type(value).__name__} {value!r}")
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
-    if not isinstance(tol, (int, float)) or isinstance(tol, bool):
-        raise TypeError(f"tol: expected a number, got {type(tol).__name__} {tol!r}")
-    if not 0 < tol < 1:
-        raise ValueError(f"tol: expected a number between 0 and 1, got {tol}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise TypeError(f"seed: expected an int or None, got {type(seed).__name__} {seed!r}")
-    if seed is not None and seed < 0:
-        raise ValueError(f"seed: expected 0 or more, got {seed}")
-    return {"fun": fun, "max_iter": max_iter, "tol": tol, "seed": seed, "max_frames": max_frames}
-
-
-def _learn(pieces, assignment, n_sources, settings):
-    moments, frames = _gather(pieces, settings["max_frames"])
-    close_mics = check_assignment(assignment, len(moments) - 1, n_sources)
-    found = _decompose(moments, frames, settings)
-    gains, images, notes = _at_own_mics(found, close_mics)
-    learned = {
-        "gains": torch.from_numpy(gains),
-        "n_iter": found.n_iter,
-        "converged": found.converged,
-        "details": {
-            "demixing": images.tolist(),
-            "rank": found.mixing.shape[1],
-            "frames": frames.shape[1],
-            "settings": settings,
-            "notes": notes,
-        },
-    }
-
-    def separate(mics, mixdown=None):
-        sources = torch.from_numpy(images).to(mics) @ mics
-        return Reduction(**learned | {"sources": sources, "gains": learned["gains"].to(mics), "method": "ica"})
-
-    return Separator(separate=separate, close_mics=close_mics, **learned)
-
-
-def _gather(pieces, max_frames):
+def _gather(pieces: Iterable, max_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Second moments of the microphones and a row of ones, and every ``stride``-th sample: wherever the cuts are."""
     moments, kept, stride, seen = 0, [], 1, 0
     for mics, _ in pieces:
@@ -213,7 +154,7 @@ def _gather(pieces, max_frames):
     return moments.cpu().numpy(), torch.cat(kept, dim=1).double().numpy()
 
 
-def _decompose(moments, frames, settings):
+def _decompose(moments, frames, settings) -> _Mixing:
     samples, sums, power = moments[-1, -1], moments[:-1, -1], np.diag(moments)[:-1]
     if not np.isfinite(moments).all():
         raise FloatingPointError("ica: the second moments of the microphones are not finite (before iteration 1)")
@@ -231,7 +172,7 @@ def _decompose(moments, frames, settings):
     return _Mixing(mixing, demixing, deviation, n_iter, converged)
 
 
-def _rotate(white, vectors, settings):
+def _rotate(white, vectors, settings) -> tuple[np.ndarray, int, bool]:
     """FastICA's rotation of the whitened microphones, its number of iterations, and whether it converged."""
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning as NotConverged
@@ -252,14 +193,10 @@ def _rotate(white, vectors, settings):
         rotation = ica.fit(white.T).components_
     converged = not any(issubclass(one.category, NotConverged) for one in caught)
     if not np.isfinite(rotation).all():
-        raise FloatingPointError(f"ica: the rotation is not finite (iteration {ica.n_iter_})")
+        raise FloatingPointError(f"ica: the rotation is not finite at iteration {ica.n_iter_}")
     if not converged:
-        warnings.warn(
-            f"ica: not converged within max_iter={settings['max_iter']} iterations; the sources may be dependent, or "
-            "more than one of them Gaussian",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
+        why = "the sources may be dependent, or more than one of them Gaussian"
+        warn_not_converged("ica", ica.n_iter_, why)
     return rotation, ica.n_iter_, converged
 
 

@@ -1,15 +1,18 @@
 """The moments give the iterates of the rules as printed, for every published variant."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import irtools as ir
 from irtools.methods.alternating.loops import alternate_on_samples
-from irtools.methods.alternating.minimisation import alternating_minimisation
-from irtools.methods.alternating.updates import VARIANTS, Settings
+from irtools.methods.alternating.updates import VARIANTS, AMSettings
+
+am = partial(ir.reduce, sample_rate=8000, method="am")
 
 
 def sparse_sources(n_sources, samples, seed):
@@ -33,7 +36,7 @@ def assert_same_iterates(mics, mixdown, chosen, n_iter, bound=1e-8):
     exact = replace(chosen, stop="objective", tol=0.0, max_iter=n_iter, block_samples=None)
     gains, sources, weights, cost = alternate_on_samples(mics, mixdown, exact, n_iter)
     with pytest.warns(UserWarning, match="still moving"):
-        found = alternating_minimisation(
+        found = am(
             mics, mixture="mixdown", mixdown=mixdown, **{k: getattr(exact, k) for k in exact.__dataclass_fields__}
         )
     assert distance(found.gains, gains) < bound
@@ -65,7 +68,7 @@ def test_every_variant_has_the_iterates_of_the_printed_rules(variant, privileged
 )
 def test_iterates_agree_for_any_settings(n, seed, eta_in, learned, dominant, low, log_eta):
     sources = sparse_sources(n, 800, seed)
-    chosen = Settings(
+    chosen = AMSettings(
         diagonal=(low, 1.0),
         off_diagonal=(1e-3, 0.3),
         dominant=dominant,
@@ -82,9 +85,9 @@ def test_blocks_are_independent_problems():
     mics = mix(sources, seed=6)
     mixdown = sources.sum(0)
     options = {"variant": "solver", "mixture": "clean"}
-    found = alternating_minimisation(mics, mixdown=mixdown, **options)
+    found = am(mics, mixdown=mixdown, **options)
     for start in range(0, mics.shape[1], 25):
         piece = slice(start, start + 25)
-        alone = alternating_minimisation(mics[:, piece], mixdown=mixdown[piece], **options, block_samples=None)
+        alone = am(mics[:, piece], mixdown=mixdown[piece], **options, block_samples=None)
         assert torch.allclose(found.sources[:, piece], alone.sources, rtol=1e-6, atol=1e-9)
     assert found.gains.shape == (3, 3)

@@ -1,6 +1,7 @@
 """What alternating minimisation can and cannot know, and how it behaves on awkward input."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtools.methods.alternating.minimisation import alternating_minimisation, learn
-from irtools.methods.alternating.updates import VARIANTS, Settings, project
-from irtools.methods.separator import ConvergenceWarning
+import irtools as ir
+from irtools.methods.alternating.minimisation import alternating_minimisation
+from irtools.methods.alternating.updates import VARIANTS, AMSettings, project
+from irtools.methods.separator import ConvergenceWarning, Recording
+
+am = partial(ir.reduce, sample_rate=8000, method="am")
 
 
 def scene(n=4, samples=20_000, seed=0, bleed=0.1):
@@ -27,7 +31,7 @@ def off_diagonal(matrix):
 
 def test_constant_bleed_and_the_clean_sum_give_lambda_back():
     gains, sources, mics = scene()
-    found = alternating_minimisation(mics, mixture="clean", mixdown=sources.sum(0), variant="notebook", tol=1e-13)
+    found = am(mics, mixture="clean", mixdown=sources.sum(0), variant="notebook", tol=1e-13)
     assert (found.gains - gains).abs().max() < 1e-3
     error = (found.sources - sources).norm() / sources.norm()
     assert error < 1e-3
@@ -37,7 +41,7 @@ def test_constant_bleed_and_the_clean_sum_give_lambda_back():
 def test_the_sum_of_the_mics_moves_nothing_but_the_lower_clip():
     _, _, mics = scene()
     for gamma1 in (1e-3, 0.05, 0.2):
-        found = alternating_minimisation(mics, variant="notebook", off_diagonal=(gamma1, 0.5))
+        found = am(mics, variant="notebook", off_diagonal=(gamma1, 0.5))
         assert torch.allclose(off_diagonal(found.gains), torch.tensor(gamma1, dtype=torch.float64), atol=1e-3)
         assert not found.details["privileged"]
 
@@ -45,7 +49,7 @@ def test_the_sum_of_the_mics_moves_nothing_but_the_lower_clip():
 @pytest.mark.parametrize("forced", [0.01, 0.1, 0.3])
 def test_with_learned_weights_every_lambda_explains_the_recording(forced):
     _, sources, mics = scene(bleed=0.1)
-    found = alternating_minimisation(
+    found = am(
         mics,
         mixture="clean",
         mixdown=sources.sum(0),
@@ -64,8 +68,8 @@ def test_permuting_the_mics_permutes_the_answer(seed, variant):
     _, sources, mics = scene(samples=2000, seed=seed)
     order = torch.randperm(4, generator=torch.Generator().manual_seed(seed))
     options = {"variant": variant, "mixture": "clean", "mixdown": sources.sum(0), "tol": 1e-3, "max_iter": 10_000}
-    found = alternating_minimisation(mics, **options)
-    swapped = alternating_minimisation(mics[order], **options)
+    found = am(mics, **options)
+    swapped = am(mics[order], **options)
     assert torch.allclose(swapped.sources, found.sources[order], atol=1e-5)
     assert torch.allclose(swapped.gains, found.gains[order][:, order], atol=1e-5)
 
@@ -75,8 +79,8 @@ def test_permuting_the_mics_permutes_the_answer(seed, variant):
 def test_without_eta_and_absolute_tolerance_scaling_in_scales_out(scale, seed):
     _, sources, mics = scene(samples=2000, seed=seed)
     options = {"variant": "notebook", "eta": 0.0, "mixture": "clean"}
-    loud = alternating_minimisation(scale * mics, mixdown=scale * sources.sum(0), tol=1e-4 * scale**2, **options)
-    found = alternating_minimisation(mics, mixdown=sources.sum(0), tol=1e-4, **options)
+    loud = am(scale * mics, mixdown=scale * sources.sum(0), tol=1e-4 * scale**2, **options)
+    found = am(mics, mixdown=sources.sum(0), tol=1e-4, **options)
     assert torch.allclose(loud.sources, scale * found.sources, rtol=1e-6, atol=1e-6 * scale)
     assert torch.allclose(loud.gains, found.gains, atol=1e-6)
 
@@ -87,11 +91,11 @@ def test_learning_in_pieces_is_learning_from_the_whole(cuts):
     _, sources, mics = scene(samples=3000)
     mixdown = sources.sum(0)
     edges = [0, *sorted(cuts), 3000]
-    pieces = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    cuts = list(itertools.pairwise(edges))
     options = {"mixture": "clean", "variant": "notebook"}
-    whole = alternating_minimisation(mics, mixdown=mixdown, **options)
-    separator = learn(((mics[:, p], mixdown[p]) for p in pieces), **options)
-    joined = torch.cat([separator.separate(mics[:, p], mixdown[p]).sources for p in pieces], dim=1)
+    whole = am(mics, mixdown=mixdown, **options)
+    separator = alternating_minimisation(Recording.in_memory(mics, 8000, mixdown, cuts), **options)
+    joined = torch.cat([separator.reduce(mics[:, a:b], mixdown[a:b]).sources for a, b in cuts], dim=1)
     assert torch.allclose(joined, whole.sources, atol=1e-9)
     assert torch.allclose(separator.gains, whole.gains, atol=1e-9)
 
@@ -99,11 +103,11 @@ def test_learning_in_pieces_is_learning_from_the_whole(cuts):
 def test_learned_blocks_separate_aligned_pieces_as_the_whole():
     _, sources, mics = scene(samples=1010)
     mixdown = sources.sum(0)
-    separator = learn([(mics, mixdown)], mixture="clean", variant="solver")
+    separator = alternating_minimisation(Recording.in_memory(mics, 8000, mixdown), mixture="clean", variant="solver")
     assert separator.align == 25
-    whole = alternating_minimisation(mics, mixture="clean", mixdown=mixdown, variant="solver")
+    whole = am(mics, mixture="clean", mixdown=mixdown, variant="solver")
     joined = torch.cat(
-        [separator.separate(mics[:, p], mixdown[p]).sources for p in (slice(0, 500), slice(500, 1010))], dim=1
+        [separator.reduce(mics[:, p], mixdown[p]).sources for p in (slice(0, 500), slice(500, 1010))], dim=1
     )
     assert torch.allclose(joined, whole.sources, atol=1e-9)
 
@@ -112,7 +116,7 @@ def test_more_microphones_than_sources():
     generator = torch.Generator().manual_seed(4)
     sources = torch.randn(2, 20_000, generator=generator, dtype=torch.float64)
     gains = torch.tensor([[0.3, 0.3], [1.0, 0.1], [0.1, 1.0]], dtype=torch.float64)
-    found = alternating_minimisation(
+    found = am(
         gains @ sources, mixture="clean", mixdown=sources.sum(0), variant="notebook", assignment=[1, 2], tol=1e-10
     )
     assert found.sources.shape == sources.shape and found.gains.shape == (3, 2)
@@ -122,7 +126,7 @@ def test_more_microphones_than_sources():
 def test_estimates_are_at_the_own_microphone():
     gains, sources, _ = scene()
     mics = torch.diag(torch.tensor([0.7, 0.8, 0.9, 1.0], dtype=torch.float64)) @ gains @ sources
-    found = alternating_minimisation(mics, mixture="clean", mixdown=sources.sum(0), variant="minimisation2", tol=1e-9)
+    found = am(mics, mixture="clean", mixdown=sources.sum(0), variant="minimisation2", tol=1e-9)
     own = found.gains.diagonal()
     demixing = torch.tensor(found.details["demixing"], dtype=torch.float64)
     dry = demixing @ torch.cat([mics, sources.sum(0, keepdim=True)])
@@ -131,7 +135,7 @@ def test_estimates_are_at_the_own_microphone():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_silence_stays_silent(variant):
-    found = alternating_minimisation(torch.zeros(3, 100), variant=variant)
+    found = am(torch.zeros(3, 100), variant=variant)
     assert found.sources.abs().max() == 0 and torch.isfinite(found.gains).all()
 
 
@@ -139,13 +143,13 @@ def test_silence_stays_silent(variant):
 def test_one_silent_microphone_leaves_the_rest_finite(variant):
     _, _, mics = scene(samples=2000)
     mics[2] = 0
-    found = alternating_minimisation(mics, variant=variant)
+    found = am(mics, variant=variant)
     assert torch.isfinite(found.sources).all()
 
 
 def test_one_microphone_is_returned():
     mic = torch.randn(1, 500, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert torch.allclose(alternating_minimisation(mic, variant="notebook").sources, mic)
+    assert torch.allclose(am(mic, variant="notebook").sources, mic)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -153,13 +157,13 @@ def test_dtype_follows_the_input_and_the_input_is_kept(dtype):
     _, _, mics = scene(samples=500)
     mics = mics.to(dtype)
     before = mics.clone()
-    found = alternating_minimisation(mics, variant="notebook")
+    found = am(mics, variant="notebook")
     assert found.sources.dtype == found.gains.dtype == dtype
     assert torch.equal(mics, before)
 
 
 def test_the_projection_is_idempotent_and_within_bounds():
-    chosen = Settings(diagonal=(0.6, 1.0), off_diagonal=(0.01, 0.9), dominant=True)
+    chosen = AMSettings(diagonal=(0.6, 1.0), off_diagonal=(0.01, 0.9), dominant=True)
     gains = np.random.default_rng(0).normal(size=(5, 4, 3))
     once = project(gains, [0, 2, 3], chosen)
     assert np.array_equal(once, project(once, [0, 2, 3], chosen))
@@ -172,14 +176,14 @@ def test_the_projection_is_idempotent_and_within_bounds():
 def test_running_out_of_iterations_is_said():
     _, sources, mics = scene()
     with pytest.warns(ConvergenceWarning, match="1 of 1 problem"):
-        found = alternating_minimisation(mics, mixture="clean", mixdown=sources.sum(0), variant="slides", max_iter=2)
+        found = am(mics, mixture="clean", mixdown=sources.sum(0), variant="slides", max_iter=2)
     assert not found.converged and found.n_iter == 2 and len(found.cost) == 3
 
 
 def test_a_singular_problem_names_its_iteration():
     mics = torch.ones(2, 10, dtype=torch.float64)
     with pytest.raises(FloatingPointError, match="iteration 1"):
-        alternating_minimisation(mics, variant="notebook", off_diagonal=(1.0, 1.0))
+        am(mics, variant="notebook", off_diagonal=(1.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -198,11 +202,11 @@ def test_a_singular_problem_names_its_iteration():
         ({"weights": "free"}, ValueError, "weights"),
         ({"weights": (1.0,)}, ValueError, "weights: expected 2 numbers"),
         ({"max_iter": 0}, ValueError, "max_iter"),
-        ({"max_iter": "many"}, TypeError, "max_iter: expected an int, got 'many'"),
+        ({"max_iter": "many"}, TypeError, "max_iter: expected an int, got str 'many'"),
         ({"max_iter": 10.0}, TypeError, "max_iter: expected an int"),
         ({"eta": "small"}, TypeError, "eta: expected a number"),
         ({"off_diagonal": 0.5}, ValueError, "off_diagonal: expected .lower, upper."),
-        ({"diagonal": ("a", "b")}, ValueError, "diagonal: expected"),
+        ({"diagonal": ("a", "b")}, TypeError, "diagonal: expected a number"),
         ({"block_samples": 0}, ValueError, "block_samples"),
         ({"assignment": [0, 0]}, ValueError, "assignment"),
         ({"assignment": [0, 5]}, ValueError, "assignment"),
@@ -211,13 +215,13 @@ def test_a_singular_problem_names_its_iteration():
 )
 def test_bad_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
-        alternating_minimisation(torch.ones(2, 10), **options)
+        am(torch.ones(2, 10), **options)
 
 
 def test_an_answer_that_is_only_the_clip_says_so():
     _, sources, mics = scene(samples=2000)
-    blind = alternating_minimisation(mics, variant="notebook")
-    told = alternating_minimisation(mics, variant="notebook", mixture="clean", mixdown=sources.sum(0))
+    blind = am(mics, variant="notebook")
+    told = am(mics, variant="notebook", mixture="clean", mixdown=sources.sum(0))
     assert "lower clip, 0.001" in blind.details["notes"][0]
     assert "raised the objective" in blind.details["notes"][1] and blind.cost[-1] > blind.cost[-2]
     assert told.details["notes"] == []

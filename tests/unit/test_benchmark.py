@@ -206,13 +206,16 @@ import numpy as np
 import torch
 from irtools.comparison.measured import measure
 from irtools.methods import registry
-from irtools.methods.separator import Reduction
+from irtools.methods.separator import Separator
 
-def greedy(mics, sample_rate=None):
-    block = torch.ones(int(mics.shape[1] / 16000 * (256 << 20)), dtype=torch.uint8)
-    return Reduction(mics * block[0], None, 1, True)
+def greedy(recording):
+    def separate(mics, mixdown):
+        block = torch.ones(int(mics.shape[1] / 16000 * (256 << 20)), dtype=torch.uint8)
+        return mics * block[0]
 
-registry.METHODS["greedy"] = greedy
+    return Separator(separate, recording.close_mics())
+
+registry.register("greedy", greedy)
 print(measure(Path(sys.argv[1])))
 """
 

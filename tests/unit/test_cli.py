@@ -430,7 +430,7 @@ def test_a_setting_that_makes_the_numbers_fail_exits_with_1(stage, monkeypatch):
     def fail(*_, **__):
         raise FloatingPointError("iteration 3: a singular matrix")
 
-    monkeypatch.setitem(registry.LEARNERS, "closemic", fail)
+    monkeypatch.setitem(registry.METHODS, "closemic", registry.Method(fail))
     code, out, err = stage.run("reduce", "mics", "out")
     assert (code, out) == (1, "") and "FloatingPointError: iteration 3: a singular matrix" in err
     assert err.count("\n") == 1 and not (stage.root / "out").exists()

@@ -1,17 +1,20 @@
 """Close-mic demixing: what it recovers in linear mixtures and in rooms, and what must not change it."""
 
+from functools import partial
+
 import pytest
 import torch
 
 import irtools as ir
-from irtools.methods.closemic.bins import phase_spread, sample_bins
-from irtools.methods.closemic.channel_levels import channel_levels
-from irtools.methods.closemic.demixing import close_mic_demixing, learn
+from irtools.methods.closemic.bins import channel_levels, phase_spread, sample_bins
+from irtools.methods.closemic.demixing import close_mic_demixing
 from irtools.methods.closemic.linear import demix_linear
+from irtools.methods.separator import Recording
 from irtools.metrics import si_sdr
 
 RATE = 8000
 GAINS = torch.tensor([[1.0, 0.3, 0.1], [0.4, 1.0, 0.2], [0.05, 0.5, 1.0]], dtype=torch.float64)
+closemic = partial(ir.reduce, sample_rate=RATE, method="closemic")
 ROOM = {"mode": "room", "window_size": 512}
 
 
@@ -54,7 +57,7 @@ def scores(estimates, references):
 
 def test_a_linear_mixture_is_inverted():
     sources = notes()
-    found = close_mic_demixing(GAINS @ sources, RATE)
+    found = closemic(GAINS @ sources)
     assert found.details["mode"] == "linear" and found.converged
     assert min(scores(found.sources, sources)) > 50
     assert torch.allclose(found.gains, GAINS, atol=1e-3)
@@ -64,7 +67,7 @@ def test_gains_on_the_diagonal_are_left_in():
     """A source is estimated as heard at its own microphone: Λ with a diagonal below one."""
     sources = notes()
     own = torch.tensor([0.6, 1.0, 0.8], dtype=torch.float64)
-    found = close_mic_demixing((GAINS * own) @ sources, RATE)
+    found = closemic((GAINS * own) @ sources)
     error = found.sources - own[:, None] * sources
     assert error.norm() < 1e-2 * sources.norm()
     assert torch.allclose(found.gains, GAINS, atol=1e-3)
@@ -73,7 +76,7 @@ def test_gains_on_the_diagonal_are_left_in():
 def test_sources_louder_in_another_microphone_find_their_own():
     sources = notes()
     gains = torch.tensor([[1.0, 0.2, 0.3], [0.4, 1.0, 0.2], [0.9, 1.3, 1.0]], dtype=torch.float64)
-    found = close_mic_demixing(gains @ sources, RATE, mode="linear")
+    found = closemic(gains @ sources, mode="linear")
     assert min(scores(found.sources, sources)) > 40
 
 
@@ -83,7 +86,7 @@ def test_noise_leaves_nearly_what_the_exact_inverse_leaves(noise_db):
     noise = torch.randn(sources.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     mics = GAINS @ sources + 10 ** (noise_db / 20) * sources.std() * noise
     ceiling = scores(torch.linalg.inv(GAINS) @ mics, sources)
-    found = scores(close_mic_demixing(mics, RATE, mode="linear").sources, sources)
+    found = scores(closemic(mics, mode="linear").sources, sources)
     assert (torch.as_tensor(found) > torch.as_tensor(ceiling) - 3).all()
     assert (torch.as_tensor(found) <= torch.as_tensor(ceiling) + 2).all()
 
@@ -91,7 +94,7 @@ def test_noise_leaves_nearly_what_the_exact_inverse_leaves(noise_db):
 def test_the_bleed_of_a_room_falls_for_every_source():
     sources = notes()
     mics = in_a_room(sources)
-    found = close_mic_demixing(mics, RATE, window_size=512)
+    found = closemic(mics, window_size=512)
     assert found.details["mode"] == "room"
     gained = torch.as_tensor(scores(found.sources, sources)) - torch.as_tensor(scores(mics, sources))
     assert (gained > 5).all()
@@ -104,27 +107,27 @@ def test_the_prior_keeps_a_band_right_in_which_a_source_is_silent():
     spectrum[: len(spectrum) // 2] = 0
     sources[1] = 0.05 * torch.fft.irfft(spectrum, sources.shape[1]) * (sources[1].abs() > 0.05)
     mics = in_a_room(sources)
-    close, free = (scores(close_mic_demixing(mics, RATE, **ROOM, bleed=b).sources, sources)[0] for b in (0.2, 10.0))
+    close, free = (scores(closemic(mics, **ROOM, bleed=b).sources, sources)[0] for b in (0.2, 10.0))
     assert close > free and close > scores(mics, sources)[0]
 
 
 @pytest.mark.parametrize("options", [{"mode": "linear"}, ROOM], ids=["linear", "room"])
 def test_order_and_scale_of_the_microphones_carry_over(options):
     mics = in_a_room(notes()) if options is ROOM else GAINS @ notes()
-    found = close_mic_demixing(mics, RATE, **options).sources
+    found = closemic(mics, **options).sources
     order = [2, 0, 1]
-    moved = close_mic_demixing(mics[order], RATE, **options).sources
-    scaled = close_mic_demixing(1e-3 * mics, RATE, **options).sources
+    moved = closemic(mics[order], **options).sources
+    scaled = closemic(1e-3 * mics, **options).sources
     for other, expected in ((moved, found[order]), (1e3 * scaled, found)):
         assert (other - expected).norm() < 1e-2 * expected.norm()
-    chosen = close_mic_demixing(mics, RATE, assignment=order, **options).sources
+    chosen = closemic(mics, assignment=order, **options).sources
     assert (chosen - found[order]).norm() < 1e-2 * found.norm()
 
 
 @pytest.mark.parametrize("options", [{"mode": "linear"}, ROOM], ids=["linear", "room"])
 def test_without_bleed_the_microphones_come_back(options):
     sources = notes()
-    found = close_mic_demixing(sources, RATE, **options).sources
+    found = closemic(sources, **options).sources
     assert (found - sources).norm() < 0.02 * sources.norm()
 
 
@@ -132,7 +135,7 @@ def test_without_bleed_the_microphones_come_back(options):
 def test_a_silent_microphone_is_a_silent_source(options):
     mics = GAINS @ notes()
     mics[1] = 0
-    found = close_mic_demixing(mics, RATE, **options).sources
+    found = closemic(mics, **options).sources
     assert found[1].abs().max() < 1e-9 * mics.abs().max() and torch.isfinite(found).all()
 
 
@@ -142,7 +145,7 @@ def test_more_microphones_than_sources(options):
     gains = torch.cat([GAINS, torch.full((2, 3), 0.5, dtype=torch.float64)])
     gains[4, 0] = 0.9
     mics = gains @ sources
-    found = close_mic_demixing(mics, RATE, n_sources=3, **options)
+    found = closemic(mics, n_sources=3, **options)
     assert found.sources.shape == sources.shape and found.gains.shape == gains.shape
     gained = torch.as_tensor(scores(found.sources, sources)) - torch.as_tensor(scores(mics[:3], sources))
     assert (gained > (40 if options is not ROOM else 3)).all()
@@ -152,7 +155,7 @@ def test_channels_of_unequal_levels_are_brought_to_one_level_first():
     sources = notes()
     mics = in_a_room(sources)
     levels = torch.tensor([[30.0], [1.0], [0.05]], dtype=torch.float64)
-    found = close_mic_demixing(levels * mics, RATE, **ROOM)
+    found = closemic(levels * mics, **ROOM)
     gained = torch.as_tensor(scores(found.sources / levels, sources)) - torch.as_tensor(scores(mics, sources))
     assert (gained > 3).all()
     told = torch.tensor(found.details["channel_levels"])
@@ -162,9 +165,10 @@ def test_channels_of_unequal_levels_are_brought_to_one_level_first():
 
 def test_pieces_of_a_linear_mixture_get_one_matrix():
     mics = GAINS @ notes()
-    separator = learn([(mics[:, :20000], None), (mics[:, 20000:], None)], RATE, mode="linear")
-    parts = [separator.separate(mics[:, a:b], None).sources for a, b in ((0, 20000), (20000, mics.shape[1]))]
-    whole = close_mic_demixing(mics, RATE, mode="linear").sources
+    recording = Recording.in_memory(mics, RATE, cuts=[(0, 20000), (20000, mics.shape[1])])
+    separator = close_mic_demixing(recording, mode="linear")
+    parts = [separator.reduce(mics[:, a:b]).sources for a, b in ((0, 20000), (20000, mics.shape[1]))]
+    whole = closemic(mics, mode="linear").sources
     assert (torch.cat(parts, 1) - whole).norm() < 1e-3 * whole.norm()
 
 
@@ -172,10 +176,11 @@ def test_a_later_piece_of_a_room_knows_what_an_earlier_one_taught():
     sources = notes(seconds=8)
     mics = in_a_room(sources)
     half = mics.shape[1] // 2
-    separator = learn([(mics[:, :half], None), (mics[:, half:], None)], RATE, **ROOM)
-    separator.separate(mics[:, :half], None)
-    later = separator.separate(mics[:, half:], None).sources
-    alone = close_mic_demixing(mics[:, half:], RATE, **ROOM).sources
+    recording = Recording.in_memory(mics, RATE, cuts=[(0, half), (half, mics.shape[1])])
+    separator = close_mic_demixing(recording, **ROOM)
+    separator.reduce(mics[:, :half])
+    later = separator.reduce(mics[:, half:]).sources
+    alone = closemic(mics[:, half:], **ROOM).sources
     assert scores(later, sources[:, half:]).mean() > scores(alone, sources[:, half:]).mean()
 
 
@@ -183,7 +188,7 @@ def test_the_mask_lowers_rests():
     sources = notes()
     sources[0, 20000:30000] = 0
     mics = in_a_room(sources)
-    found = [close_mic_demixing(mics, RATE, **ROOM, residual_db=db).sources for db in (None, -30.0, -20.0)]
+    found = [closemic(mics, **ROOM, residual_db=db).sources for db in (None, -30.0, -20.0)]
     rest = [sources[0, 22000:28000].norm() for sources in found]
     assert rest[0] > rest[1] > rest[2]
 
@@ -205,13 +210,14 @@ def test_the_objective_of_the_linear_mode_falls():
     ("options", "error", "words"),
     [
         ({"mode": "hall"}, ValueError, "mode: expected one of auto, linear, room, got 'hall'"),
-        ({"residual_db": 3.0}, ValueError, "residual_db: expected a level of at most 0 dB or None, got 3.0"),
+        ({"residual_db": 3.0}, ValueError, "residual_db: expected at most 0 in dB, got 3.0"),
         ({"window_size": 100}, ValueError, "window_size: expected a multiple of 8 .*got 100"),
-        ({"bleed": 0.0}, ValueError, "bleed: expected a number of at least 1e-06, got 0.0"),
-        ({"n_iter": (0,)}, ValueError, "n_iter: expected a tuple of iterations"),
-        ({"first_iter": -1}, ValueError, "first_iter: expected an int, 0 or more, got -1"),
-        ({"floor": float("nan")}, ValueError, "floor: expected a number"),
-        ({"prior": 1.0}, TypeError, "prior: not a setting of close-mic demixing; expected one of bleed"),
+        ({"bleed": 0.0}, ValueError, "bleed: expected at least 1e-06, got 0.0"),
+        ({"n_iter": (0,)}, ValueError, "n_iter: expected at least 1, got 0"),
+        ({"n_iter": 5}, ValueError, "n_iter: expected a tuple of iterations"),
+        ({"first_iter": -1}, ValueError, "first_iter: expected at least 0, got -1"),
+        ({"floor": float("nan")}, ValueError, "floor: expected at least 0, got nan"),
+        ({"prior": 1.0}, TypeError, "prior: not a setting of this method; expected one of bleed"),
     ],
 )
 def test_bad_settings_are_refused_by_name(options, error, words):

@@ -7,9 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irtools import checks
-from irtools.methods import separator as reduction
-from irtools.methods.separator import Reduction, Separator, check_assignment, check_mics
+from irtools.checks import check_assignment, check_mics
+from irtools.methods.separator import Reduction, Separator
 
 sizes = st.integers(1, 6)
 
@@ -120,8 +119,3 @@ def test_results_are_frozen_and_share_no_state(kind):
     assert second.details == {}
     with pytest.raises(dataclasses.FrozenInstanceError):
         first.converged = False
-
-
-def test_the_checks_are_those_of_the_lowest_floor():
-    assert reduction.check_mics is checks.check_mics and reduction.check_assignment is checks.check_assignment
-    assert issubclass(reduction.ConvergenceWarning, UserWarning)

@@ -2,7 +2,9 @@
 
 import inspect
 import json
+import os
 import re
+import subprocess
 import sys
 import warnings
 
@@ -10,10 +12,13 @@ import pytest
 import torch
 
 import irtools as ir
+from irtools.checks import check_assignment
 from irtools.commands import main as cli
-from irtools.methods.registry import LEARNERS
-from irtools.methods.separator import ConvergenceWarning, check_assignment
-from irtools.methods.streaming.files import reduce_in_chunks
+from irtools.methods.registry import register
+from irtools.methods.separator import ConvergenceWarning, Recording, Separator
+
+# Low, so that windows in seconds are short.
+RATE = 8000
 
 
 def recording(n=3, samples=4000):
@@ -42,8 +47,6 @@ def test_bad_input_is_refused_by_name(method, case):
     mics, sample_rate, error, words = BAD_INPUT[case]
     with pytest.raises(error, match=words):
         ir.reduce(mics, sample_rate, method=method)
-    with pytest.raises(error, match=words):
-        ir.METHODS[method](mics, sample_rate)
 
 
 @pytest.mark.parametrize("method", ir.METHODS)
@@ -60,7 +63,7 @@ def test_shape_dtype_and_input_are_kept(method, dtype):
 
 @pytest.mark.parametrize("method", ir.METHODS)
 def test_silence_is_silence(method):
-    found = ir.reduce(torch.zeros(2, 2000), 44100, method=method)
+    found = ir.reduce(torch.zeros(2, 2000), RATE, method=method)
     assert found.sources.abs().max() == 0
     assert found.gains is None or torch.isfinite(found.gains).all()
 
@@ -72,7 +75,7 @@ def test_a_silent_microphone_stays_silent_among_others(method, mic):
     mics[mic] = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = ir.reduce(mics, 44100, method=method)
+        found = ir.reduce(mics, RATE, method=method)
     assert torch.isfinite(found.sources).all() and found.sources.abs().max() > 0
     assert found.sources[mic].square().mean() < 0.05 * mics.square().mean()
 
@@ -100,7 +103,7 @@ def test_odd_signals_are_input_like_any_other(method, case):
     with warnings.catch_warnings():
         # So little, or so much of one signal, need not converge: saying so is enough.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = ir.reduce(mics, 44100, method=method)
+        found = ir.reduce(mics, RATE, method=method)
     assert found.sources.shape == mics.shape and torch.isfinite(found.sources).all()
     assert found.sources.abs().max() <= 10 * mics.abs().max()
     assert found.gains is None or torch.isfinite(found.gains).all()
@@ -111,7 +114,7 @@ def test_odd_signals_are_input_like_any_other(method, case):
 @pytest.mark.parametrize("samples", [1, 300, 4000])
 def test_one_microphone_comes_back(method, samples):
     mics = recording()[:1, :samples] + 0.1
-    found = ir.reduce(mics, 44100, method=method)
+    found = ir.reduce(mics, RATE, method=method)
     assert torch.allclose(found.sources, mics, atol=1e-5)
     assert found.gains is None or torch.allclose(found.gains, torch.ones(1, 1))
 
@@ -123,7 +126,7 @@ def test_fewer_sources_than_microphones(method, options):
     close_mics = check_assignment(options.get("assignment"), 3, options.get("n_sources"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = ir.reduce(mics, 44100, method=method, **options)
+        found = ir.reduce(mics, RATE, method=method, **options)
     assert found.sources.shape == (len(close_mics), mics.shape[1]) and torch.isfinite(found.sources).all()
     assert found.gains is None or found.gains.shape == (3, len(close_mics))
     for source, mic in zip(found.sources, close_mics, strict=True):
@@ -147,13 +150,10 @@ BAD_OPTIONS = {
 def test_bad_options_are_refused_by_name(method, case):
     options, error, words = BAD_OPTIONS[case]
     with pytest.raises(error, match=words):
-        ir.reduce(recording(), 44100, method=method, **options)
-    for chunk_seconds in (1, 0.02):
-        with pytest.raises(error, match=words):
-            reduce_in_chunks(recording(), 44100, method, chunk_seconds=chunk_seconds, **options)
-    if method in LEARNERS:
-        with pytest.raises(error, match=words):
-            LEARNERS[method](iter([(recording(), None)]), 44100, **options)
+        ir.reduce(recording(), RATE, method=method, **options)
+    read_nothing = Recording(3, 4000, RATE, lambda start, end: pytest.fail("read"), [(0, 4000)])
+    with pytest.raises(error, match=words):
+        ir.METHODS[method].learn(read_nothing, **options)
 
 
 # From files
@@ -204,35 +204,83 @@ def run(monkeypatch, capsys, *arguments):
 
 @pytest.mark.parametrize("method", ir.METHODS)
 def test_every_method_has_the_one_signature(method):
-    parameters = list(inspect.signature(ir.METHODS[method]).parameters.values())
-    assert [p.name for p in parameters[:2]] == ["mics", "sample_rate"]
-    assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters[2:])
-    options = {p.name: p.default for p in parameters[2:]}
+    parameters = list(inspect.signature(ir.METHODS[method].learn).parameters.values())
+    assert parameters[0].name == "recording"
+    assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters[1:])
+    options = ir.METHODS[method].options
     assert options["assignment"] is None and options["n_sources"] is None
 
 
-def test_unknown_names_list_what_there_is():
-    with pytest.raises(ValueError, match=r"method: expected one of am.*got 'kamirr'"):
-        ir.reduce(recording(), 44100, method="kamirr")
-    with pytest.raises(ValueError, match="device: expected 'auto'"):
-        ir.reduce(recording(), 44100, device="abacus")
+@pytest.mark.parametrize("method", ir.METHODS)
+def test_every_option_that_is_listed_is_taken_and_its_default_changes_nothing(method):
+    mics, listed = recording(samples=2000), ir.METHODS[method].options
+    own = {name: listed[name] for name in inspect.signature(ir.METHODS[method].learn).parameters if name in listed}
+    assert torch.equal(ir.reduce(mics, RATE, method, **own).sources, ir.reduce(mics, RATE, method).sources)
+    if fields := {name: value for name, value in listed.items() if name not in own}:
+        assert ir.METHODS[method].settings(**fields) == ir.METHODS[method].settings()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is present")
-def test_an_explicit_device_that_is_missing_is_an_error():
-    with pytest.raises(ValueError, match="no CUDA device"):
-        ir.reduce(recording(), 44100, device="cuda")
+def test_a_method_says_in_one_line_what_it_does():
+    assert all(40 < len(method.summary) < 120 and method.summary.endswith(".") for method in ir.METHODS.values())
 
 
-def test_learners_are_methods():
-    assert set(LEARNERS) <= set(ir.METHODS)
+# Methods of one's own
 
 
-@pytest.mark.parametrize("method", LEARNERS)
-def test_a_learner_takes_what_its_method_takes(method):
-    """But for the mixdown, which comes with the pieces."""
-    ours, its = (dict(inspect.signature(f).parameters) for f in (LEARNERS[method], ir.METHODS[method]))
-    assert list(ours)[:2] == ["pieces", "sample_rate"]
-    assert {name: p.default for name, p in list(ours.items())[1:]} == {
-        name: p.default for name, p in its.items() if name not in ("mics", "mixdown")
-    }
+def halved(recording, *, amount=0.5, assignment=None):
+    """Every microphone at half its level, a method of nobody's."""
+    close_mics = recording.close_mics(assignment)
+    return Separator(lambda mics, mixdown: amount * mics[close_mics], close_mics)
+
+
+@pytest.fixture
+def registered():
+    register("halved", halved)
+    yield
+    del ir.METHODS["halved"]
+
+
+def test_a_registered_method_is_a_method_like_any_other(registered, tmp_path, monkeypatch, capsys):
+    mics = recording()
+    assert torch.equal(ir.reduce(mics, 8000, "halved", amount=0.25, assignment=[1]).sources, mics[[1]] / 4)
+    assert ir.METHODS["halved"].summary.startswith("Every microphone at half")
+    assert ir.METHODS["halved"].options == {"amount": 0.5, "assignment": None}
+    ir.write_multitrack(tmp_path / "mics", ir.Multitrack(("a", "b", "c"), mics, 8000))
+    call = ("reduce", tmp_path / "mics", tmp_path / "out", "--method", "halved", "--set", "amount=0.75")
+    assert run(monkeypatch, capsys, *call)[0] == 0
+    assert torch.equal(ir.read_multitrack(tmp_path / "out").waveforms, 0.75 * mics)
+
+
+def test_a_name_is_not_taken_from_another_method(registered):
+    register("halved", halved)
+    with pytest.raises(ValueError, match="name: 'kamir' is a method already"):
+        register("kamir", halved)
+    with pytest.raises(TypeError, match="learn: expected a function of a recording, got str"):
+        register("other", "halved")
+    assert ir.METHODS["kamir"].learn is not halved and "other" not in ir.METHODS
+
+
+def test_a_method_of_an_installed_package_is_found_by_every_process(tmp_path):
+    """An entry point names it; one that cannot be loaded is left out with a warning."""
+    (tmp_path / "plug.py").write_text(
+        "import irtools as ir\n"
+        "def learn(recording, *, amount=0.5):\n"
+        "    'Every microphone at half its level, from another package.'\n"
+        "    return ir.Separator(lambda mics, mixdown: amount * mics, recording.close_mics())\n"
+    )
+    info = tmp_path / "plug-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[irtools.methods]\nplugged = plug:learn\nbroken = plug:nothing\n")
+    ir.write_multitrack(tmp_path / "mics", ir.Multitrack(("a", "b"), recording(2), 8000))
+    command = [sys.executable, "-m", "irtools.commands.main", "reduce", tmp_path / "mics", tmp_path / "out"]
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [*map(str, command), "--method", "plugged"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert torch.equal(ir.read_multitrack(tmp_path / "out").waveforms, recording(2) / 2)
+    assert "method 'broken' (plug:nothing) left out" in done.stderr

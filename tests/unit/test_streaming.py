@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import irtools as ir
 from irtools.methods import registry
-from irtools.methods.registry import LEARNERS
-from irtools.methods.separator import ConvergenceWarning, Reduction, Separator, check_assignment
-from irtools.methods.streaming.files import reduce_files, reduce_in_chunks
-from irtools.methods.streaming.pieces import cut, fade_in, join
+from irtools.methods.registry import Method
+from irtools.methods.separator import ConvergenceWarning, Recording, Reduction, Separator
+from irtools.methods.streaming.files import reduce_files
+from irtools.methods.streaming.pieces import CrossFade, cut, fade_in
 from irtools.recording.multitrack import read_multitrack, write_multitrack
 from irtools.recording.reading import MultitrackReader
 
@@ -109,24 +109,16 @@ def test_sources_carry_the_names_of_their_close_microphones(folder):
 def test_learning_keeps_no_piece(folder):
     seen = []
 
-    def pieces(reader):
-        for start in range(0, reader.samples, 100):
-            block = reader.read(start, 100)
-            seen.append(weakref.ref(block))
-            yield block, None
+    def read(start, end):
+        block = reader.read(start, end - start)
+        seen.append(weakref.ref(block))
+        return block, None
 
     with MultitrackReader(folder / "mics") as reader:
-        separator = LEARNERS["am"](pieces(reader), RATE)
+        separator = ir.METHODS["am"].learn(Recording(3, SAMPLES, RATE, read, cut(SAMPLES, 100)))
     gc.collect()
-    assert len(seen) == 11 and not any(piece() is not None for piece in seen)
+    assert len(seen) == 10 and not any(piece() is not None for piece in seen)
     assert separator.gains.shape == (3, 3)
-
-
-@pytest.mark.parametrize("method", LEARNERS)
-def test_learn_and_separate_are_the_method(method):
-    mics = stage()
-    separator = LEARNERS[method]([(mics, None)], RATE)
-    assert torch.allclose(separator.separate(mics, None).sources, ir.METHODS[method](mics, RATE).sources, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +129,6 @@ def test_learn_and_separate_are_the_method(method):
         ({"chunk_seconds": 0}, "chunk_seconds: expected a positive number"),
         ({"chunk_seconds": math.nan}, "chunk_seconds: expected a positive number"),
         ({"chunk_seconds": math.inf}, "chunk_seconds: expected a positive number"),
-        ({"overlap_seconds": -1}, "overlap_seconds: expected 0 seconds or more"),
-        ({"overlap_seconds": math.nan}, "overlap_seconds: expected 0 seconds or more"),
         ({"assignment": (0, 3)}, "assignment: expected microphone indices 0 to 2"),
         ({"mixdown": "mics"}, "mixdown: expected one file, got 3"),
         ({"mixdown": "short"}, r"mix\.wav: 1012 samples at 1000 Hz; expected the recording's 1013 at 1000 Hz"),
@@ -179,6 +169,11 @@ def test_odd_microphones_are_found_whatever_the_pieces(tmp_path):
 # Pieces
 
 
+def joined(parts, overlap):
+    faded = CrossFade(overlap)
+    return torch.cat([*[faded.add(part) for part in parts], faded.rest()], dim=1)
+
+
 @settings(max_examples=300, deadline=None)
 @given(samples=st.integers(1, 3000), size=st.integers(1, 400), share=st.floats(0, 0.5))
 def test_pieces_cover_the_recording_and_none_is_a_stub(samples, size, share):
@@ -206,17 +201,17 @@ def test_pieces_that_agree_are_joined_to_the_very_samples(size, share, samples):
     signal = torch.randn(2, samples, generator=torch.Generator().manual_seed(samples))
     overlap = int(share * size)
     parts = [signal[:, start:end] for start, end in cut(samples, size, overlap)]
-    assert torch.equal(torch.cat(list(join(parts, overlap)), dim=1), signal)
+    assert torch.equal(joined(parts, overlap), signal)
 
 
 def test_pieces_that_disagree_are_joined_without_a_step():
     """Plus and minus one: the largest step is the slope of the fade, and the middle of the fade is zero."""
     overlap = 100
     parts = [torch.full((1, 400), (-1.0) ** i, dtype=torch.float64) for i in range(4)]
-    joined = torch.cat(list(join(parts, overlap)), dim=1)[0]
-    assert joined.shape == (4 * 400 - 3 * overlap,) and joined.abs().max() <= 1
-    assert joined.diff().abs().max() <= math.pi / overlap + 1e-12
-    assert joined[300:400].mean().abs() < 1e-12
+    whole = joined(parts, overlap)[0]
+    assert whole.shape == (4 * 400 - 3 * overlap,) and whole.abs().max() <= 1
+    assert whole.diff().abs().max() <= math.pi / overlap + 1e-12
+    assert whole[300:400].mean().abs() < 1e-12
 
 
 @pytest.mark.parametrize(("samples", "size", "overlap"), [(0, 4, 0), (4, 0, 0), (9, 4, 3), (9, 4, -1)])
@@ -225,51 +220,57 @@ def test_cuts_that_make_no_sense_are_refused(samples, size, overlap):
         cut(samples, size, overlap)
 
 
-# A method that knows nothing of pieces
+# A method of one's own that reduces each piece by itself
 
 
-def piece_level(mics, sample_rate=None, *, assignment=None, n_sources=None, slow=False):
-    """Gains and estimates that depend on the piece: its level; stands in for a method that reduces it as a whole."""
-    chosen = check_assignment(assignment, len(mics), n_sources)
-    if slow:
-        warnings.warn(f"not converged on {mics.shape[1]} samples", ConvergenceWarning, stacklevel=2)
-    level = mics.std()
-    gains = torch.full((len(mics), len(chosen)), level.item())
-    return Reduction(level * mics[chosen], gains=gains, n_iter=mics.shape[1], converged=not slow, method="level")
+def piece_level(recording, *, assignment=None, n_sources=None, overlap=0.0, slow=False):
+    """Estimates and gains that depend on the piece: its level."""
+    chosen = recording.close_mics(assignment, n_sources)
+
+    def separate(mics, mixdown):
+        if slow:
+            warnings.warn(f"not converged on {mics.shape[1]} samples", ConvergenceWarning, stacklevel=2)
+        level = mics.std()
+        gains = torch.full((len(mics), len(chosen)), level.item())
+        return Reduction(level * mics[chosen], gains=gains, n_iter=mics.shape[1], converged=not slow)
+
+    return Separator(separate, chosen, overlap=round(overlap * recording.sample_rate))
 
 
-def identity(mics, sample_rate=None, *, assignment=None, n_sources=None):
-    return Reduction(mics[check_assignment(assignment, len(mics), n_sources)].clone(), method="identity")
+def identity(recording, *, overlap=0.0):
+    """What came in."""
+    close_mics, overlap = recording.close_mics(), round(overlap * recording.sample_rate)
+    return Separator(lambda mics, mixdown: mics.clone(), close_mics, overlap=overlap)
 
 
 @pytest.fixture
-def unaware(monkeypatch):
-    monkeypatch.setitem(registry.METHODS, "identity", identity)
-    monkeypatch.setitem(registry.METHODS, "level", piece_level)
+def own(monkeypatch):
+    monkeypatch.setitem(registry.METHODS, "identity", Method(identity))
+    monkeypatch.setitem(registry.METHODS, "level", Method(piece_level))
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.05, 0.9])
 @pytest.mark.parametrize("size", [64, 100, 411, 5000])
-def test_identity_in_is_identity_out(folder, unaware, size, overlap):
-    _, found = reduce_in_pieces(folder, size, method="identity", overlap_seconds=overlap)
-    assert torch.allclose(found.waveforms, stage(), atol=1e-6)
-    chunks = reduce_in_chunks(stage(), RATE, "identity", chunk_seconds=size / RATE, overlap_seconds=overlap)
-    assert torch.equal(chunks.sources, stage())
+def test_identity_in_is_identity_out(folder, own, size, overlap):
+    _, found = reduce_in_pieces(folder, size, method="identity", overlap=overlap)
+    assert torch.equal(found.waveforms, stage())
 
 
-def test_what_changes_from_piece_to_piece_makes_no_click(unaware):
+def test_what_changes_from_piece_to_piece_makes_no_click(own, tmp_path):
     """A tone whose level jumps: each piece is scaled by its own level, and the joins are as smooth as the tone."""
     time = torch.arange(6 * RATE, dtype=torch.float64) / RATE
-    tone = (2 * math.pi * 5 * time).sin()[None] * (1 + (time > 3))
-    found = reduce_in_chunks(tone, RATE, "level", chunk_seconds=1.0, overlap_seconds=0.25).sources
-    step = tone.diff().abs().max() * 2 * tone.std() + 0.01
-    hard = reduce_in_chunks(tone, RATE, "level", chunk_seconds=0.97, overlap_seconds=0.0).sources
-    smooth = found[:, : 3 * RATE - RATE // 2]
-    assert smooth.diff().diff().abs().max() < 2e-3 < hard[:, : 3 * RATE - RATE // 2].diff().diff().abs().max()
-    assert found.diff().abs().max() < step and found.shape == tone.shape
+    tone = 0.25 * (2 * math.pi * 5 * time).sin()[None] * (1 + (time > 3))
+    write_multitrack(tmp_path / "mics", ir.Multitrack(("tone",), tone.float(), RATE))
+    _, found = reduce_in_pieces(tmp_path, 1000, method="level", overlap=0.25)
+    _, hard = reduce_in_pieces(tmp_path, 970, method="level", overlap=0.0)
+    before_the_jump = slice(0, 3 * RATE - RATE // 2)
+    bends = [one.waveforms.double()[:, before_the_jump].diff().diff().abs().max() for one in (found, hard)]
+    assert bends[0] < 2e-4 < bends[1]
+    step = tone.diff().abs().max() * 2 * tone.std() + 0.001
+    assert found.waveforms.diff().abs().max() < step and found.waveforms.shape == tone.shape
 
 
-def test_a_recording_no_longer_than_a_chunk_is_reduced_in_one(folder, unaware):
+def test_a_recording_no_longer_than_a_chunk_is_reduced_in_one(folder, own):
     for method in ("level", "am"):
         report, found = reduce_in_pieces(folder, SAMPLES, method=method)
         whole = ir.reduce(stage(), RATE, method=method)
@@ -278,8 +279,8 @@ def test_a_recording_no_longer_than_a_chunk_is_reduced_in_one(folder, unaware):
         assert report["chunk_seconds"] == SAMPLES / RATE
 
 
-def test_the_report_tells_each_piece(folder, unaware):
-    report, _ = reduce_in_pieces(folder, 400, method="level", overlap_seconds=0.1)
+def test_the_report_tells_each_piece(folder, own):
+    report, _ = reduce_in_pieces(folder, 400, method="level", overlap=0.1)
     told = report["pieces"]
     assert [(piece["start_s"], piece["end_s"]) for piece in told] == [(0, 0.4), (0.3, 0.7), (0.6, 1.013)]
     assert [piece["n_iter"] for piece in told] == [400, 400, 413] and report["n_iter"] == 413
@@ -289,69 +290,56 @@ def test_the_report_tells_each_piece(folder, unaware):
     assert report["gains_from"] == "mean of pieces" and torch.allclose(torch.tensor(report["gains"]), mean)
 
 
-def test_pieces_that_do_not_converge_are_one_warning(folder, unaware):
+def test_pieces_that_do_not_converge_are_one_warning(folder, own):
     with pytest.warns(ConvergenceWarning, match=r"not converged on 400 samples \(3 of 3 pieces\)") as said:
-        report, _ = reduce_in_pieces(folder, 400, method="level", overlap_seconds=0.1, slow=True)
+        report, _ = reduce_in_pieces(folder, 400, method="level", overlap=0.1, slow=True)
     assert len(said) == 1 and report["converged"] is False
     assert [piece["converged"] for piece in report["pieces"]] == [False] * 3
 
 
-def test_a_separator_carries_its_state_and_gets_the_overlap_it_asks_for(monkeypatch):
-    """Pieces come in order, once each, aligned; the learner may read the first piece only."""
+def test_a_separator_carries_its_state_and_gets_the_overlap_it_asks_for(folder, monkeypatch):
+    """Pieces come in order, once each, aligned; the learner need not read any."""
     seen = []
 
-    def learn(pieces, sample_rate, *, assignment=None, n_sources=None):
-        first, _ = next(pieces)
-
+    def stateful(recording):
         def separate(mics, mixdown):
             seen.append(mics)
-            return Reduction(mics.clone())
+            return mics.clone()
 
-        return Separator(separate, list(range(len(first))), align=32, overlap=50)
+        return Separator(separate, recording.close_mics(), align=32, overlap=50)
 
-    monkeypatch.setitem(registry.METHODS, "stateful", identity)
-    monkeypatch.setitem(registry.LEARNERS, "stateful", learn)
-    found = reduce_in_chunks(stage(), RATE, "stateful", chunk_seconds=0.1)
-    assert torch.equal(found.sources, stage())
+    monkeypatch.setitem(registry.METHODS, "stateful", Method(stateful))
+    _, found = reduce_in_pieces(folder, 100, method="stateful")
+    assert torch.equal(found.waveforms, stage())
     assert {piece.shape[1] for piece in seen[:-1]} == {128} and len(seen) == 15
     for before, after in pairwise(seen):
         assert torch.equal(before[:, -64:], after[:, :64])
 
 
-@pytest.mark.parametrize("method", ir.METHODS)
-def test_chunks_in_memory_are_chunks_of_files(folder, method):
-    report, found = reduce_in_pieces(folder, 400, method=method, overlap_seconds=0.1)
-    chunks = reduce_in_chunks(stage(), RATE, method, chunk_seconds=0.4, overlap_seconds=0.1)
-    assert torch.allclose(found.waveforms, chunks.sources, atol=1e-6)
-    assert chunks.method == method and chunks.seconds > 0 and chunks.n_iter == report["n_iter"]
-    assert (chunks.gains is None) == (report["gains"] is None)
-    assert chunks.details["pieces"] == report["pieces"]
-
-
-def test_a_mixdown_is_for_methods_that_use_one(unaware):
+def test_a_mixdown_is_for_methods_that_use_one(folder, own):
     with pytest.raises(ValueError, match="mixdown: given, but the method 'level' does not use one"):
-        reduce_in_chunks(stage(), RATE, "level", mixdown=stage().sum(0))
+        reduce_in_pieces(folder, mixdown="mix", method="level")
+    with pytest.raises(ValueError, match="mixdown: given, but the method 'level' does not use one"):
+        ir.reduce(stage(), RATE, "level", mixdown=stage()[0])
     for wrong in (torch.zeros(5), 3):
         with pytest.raises(ValueError, match=r"mixdown: expected a Tensor of shape \(1013,\)"):
-            reduce_in_chunks(stage(), RATE, "am", mixdown=wrong, mixture="mixdown")
-    whole = ir.reduce(stage(), RATE, method="am", mixture="mixdown", mixdown=stage()[0])
-    found = reduce_in_chunks(stage(), RATE, "am", mixdown=stage()[0], mixture="mixdown", chunk_seconds=0.3)
-    assert torch.allclose(found.sources, whole.sources, atol=2e-6)
+            ir.reduce(stage(), RATE, "am", mixdown=wrong, mixture="mixdown")
 
 
 def test_a_report_holds_what_is_plain_and_small(folder, monkeypatch):
-    def detailed(mics, sample_rate=None, *, assignment=None, n_sources=None):
+    def detailed(recording):
         found = {"small": torch.ones(2), "large": torch.ones(5000), "spectrum": torch.ones(2) * 1j, "notes": ["a"]}
-        return Reduction(mics, details=found | {"deep": {"f": len, "n": (1, 2.5, None)}})
+        found |= {"deep": {"f": len, "n": (1, 2.5, None)}}
+        return Separator(lambda mics, mixdown: mics, recording.close_mics(), details=found)
 
-    monkeypatch.setitem(registry.METHODS, "detailed", detailed)
+    monkeypatch.setitem(registry.METHODS, "detailed", Method(detailed))
     report, _ = reduce_in_pieces(folder, method="detailed")
     assert report["details"] == {"small": [1, 1], "notes": ["a"], "deep": {"n": [1, 2.5, None]}}
 
 
-def test_samples_that_two_pieces_share_are_audited_once(unaware, tmp_path):
+def test_samples_that_two_pieces_share_are_audited_once(own, tmp_path):
     mics = stage().clamp(-0.9, 0.9)
     mics[0, 100:160], mics[0, 160:220] = 1, -1
     write_multitrack(tmp_path / "mics", ir.Multitrack(NAMES, mics, RATE))
-    report, _ = reduce_in_pieces(tmp_path, 64, method="identity", overlap_seconds=0.02)
+    report, _ = reduce_in_pieces(tmp_path, 64, method="identity", overlap=0.02)
     assert report["findings"] == ["kick: clipped: 120 samples in runs at 1.000"] and len(report["pieces"]) == 23

@@ -8,38 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from irtools.methods.alternating.updates import Settings
+from irtools.methods.alternating.updates import AMSettings
 
 
 def alternate_on_samples(
-    mics: Tensor, mixture: Tensor, settings: Settings, n_iter: int
+    mics: Tensor, mixture: Tensor, settings: AMSettings, n_iter: int
 ) -> tuple[Tensor, Tensor, Tensor, list[float]]:
-    """Run ``n_iter`` iterations with one microphone a source and no stopping rule.
+    """Λ, S, b and the cost after ``n_iter`` iterations on X = ``mics`` and m, one microphone per source, no stopping.
 
-    Parameters
-    ----------
-    mics : Tensor, shape (sources, samples)
-        X.
-    mixture : Tensor, shape (samples,)
-        m.
-    settings : Settings
-        ``block_samples``, ``stop`` and ``tol`` are not used.
-    n_iter : int
-
-    Returns
-    -------
-    gains : Tensor, shape (sources, sources)
-    sources : Tensor, shape (sources, samples)
-    weights : Tensor, shape (sources,)
-    cost : list of float, length n_iter + 1
-
-    Examples
-    --------
-    >>> x = torch.eye(2, 8)
-    >>> gains, sources, weights, cost = alternate_on_samples(x, x.sum(0), Settings(), n_iter=1)
-    >>> gains
-    tensor([[1.0000, 0.0010],
-            [0.0010, 1.0000]])
+    ``block_samples``, ``stop`` and ``tol`` of the settings are not used.
     """
     eye = torch.eye(len(mics)).to(mics)
     gains, sources = eye, mics

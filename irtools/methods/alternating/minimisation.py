@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from irtools.checks import check_choice
 from irtools.kernels.second_moments import second_moments
-from irtools.methods.alternating.updates import VARIANTS, Settings, Solution, solve
-from irtools.methods.separator import Reduction, Separator, check_assignment, check_mics
+from irtools.methods.alternating.updates import VARIANTS, AMSettings, Solution, solve
+from irtools.methods.separator import Recording, Reduction, Separator, choose_settings
 
 _MIXTURES = ("mics", "mixdown", "clean")
 _BLOCKS_AT_ONCE = 1 << 14
 
 
 def alternating_minimisation(
-    mics: Tensor,
-    sample_rate: int | None = None,
+    recording: Recording,
     *,
     mixture: str = "mics",
-    mixdown: Tensor | None = None,
     assignment=None,
     n_sources: int | None = None,
     variant: str = "slides",
+    callback: Callable | None = None,
     **settings,
-) -> Reduction:
+) -> Separator:
     """Reduce bleed by alternating minimisation of ‖X - ΛS‖² + ‖m - bᵀS‖².
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; not used, every method takes it.
+    recording : Recording
+        With the mixdown m itself, for ``mixture="mixdown"`` and ``mixture="clean"``. Read once.
     mixture : "mics", "mixdown" or "clean"
         What m is: the sum of the microphones; a mixdown of the concert; or the sum of the *clean* sources, which is
         privileged information that no live recording has, and is labelled so in the result.
-    mixdown : Tensor, shape (samples,)
-        m itself, for ``mixture="mixdown"`` and ``mixture="clean"``.
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
+        Number of sources where ``assignment`` is not given; by default one per microphone.
     variant : str
         One of :data:`irtools.methods.alternating.updates.VARIANTS`.
+    callback : callable, optional
+        ``callback(iteration, cost, gains=...)`` hears of each iteration.
     **settings
-        Fields of :class:`irtools.methods.alternating.updates.Settings` that replace those of the variant.
+        Fields of :class:`irtools.methods.alternating.updates.AMSettings` that replace those of the variant.
 
     Returns
     -------
-    Reduction
-        ``sources`` are λ_nn ŝ_n, ``gains`` is Λ (the mean over the blocks where ``block_samples`` is set) and
-        ``details`` has ``mixture``, ``privileged``, ``weights`` (b), ``demixing`` (A of S = A [X; m]),
-        ``settings`` and ``notes`` (sentences, such as that every gain is at its lower clip).
+    Separator
+        Exactly the separation of the whole recording, wherever it was cut: second moments add up. ``sources`` are
+        λ_nn ŝ_n, ``gains`` is Λ (the mean over the blocks where ``block_samples`` is set) and ``details`` has
+        ``mixture``, ``privileged``, ``weights`` (b), ``demixing`` (A of S = A [X; m]), ``settings`` and ``notes``
+        (sentences, such as that every gain is at its lower clip).
 
     Raises
     ------
@@ -83,137 +83,65 @@ def alternating_minimisation(
 
     Examples
     --------
-    >>> import torch
+    >>> import irtools as ir
     >>> sources = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
     >>> mics = torch.tensor([[1.0, 0.2], [0.2, 1.0]]) @ sources
-    >>> oracle = alternating_minimisation(mics, mixture="clean", mixdown=sources.sum(0), variant="notebook")
-    >>> oracle.gains.round(decimals=2)
+    >>> ir.reduce(mics, 8000, "am", mixture="clean", mixdown=sources.sum(0), variant="notebook").gains.round(decimals=2)
     tensor([[1.0000, 0.2000],
             [0.2000, 1.0000]])
     """
-    check_mics(mics, sample_rate)
-    chosen = _settings(variant, settings)
-    options = {"mixture": mixture, "assignment": assignment, "n_sources": n_sources, "settings": chosen}
+    chosen = choose_settings(VARIANTS, variant, settings, argument="variant")
+    check_choice("mixture", mixture, _MIXTURES)
+    close_mics = recording.close_mics(assignment, n_sources)
+    details = {"mixture": mixture, "privileged": mixture == "clean", "settings": asdict(chosen)}
     if chosen.block_samples is not None:
-        return _separate_blocks(mics, mixdown, **options)
-    return _learn([(mics, mixdown)], **options).separate(mics, mixdown)
 
+        def in_blocks(mics, mixdown):
+            return _separate_blocks(torch.cat([mics, _mixture(mixture, mics, mixdown)]), close_mics, chosen, details)
 
-def learn(
-    pieces: Iterable[tuple[Tensor, Tensor | None]],
-    sample_rate: int | None = None,
-    *,
-    mixture: str = "mics",
-    assignment=None,
-    n_sources: int | None = None,
-    variant: str = "slides",
-    **settings,
-) -> Separator:
-    """Learn Λ from a recording that comes in pieces; the parameters are those of :func:`alternating_minimisation`.
+        return Separator(in_blocks, close_mics, align=chosen.block_samples, details=details)
 
-    Parameters
-    ----------
-    pieces : iterable of (Tensor of shape (mics, samples), Tensor of shape (samples,) or None)
-        Consecutive pieces of the recording and of the mixdown; read once, none is kept.
-
-    Returns
-    -------
-    Separator
-        Exactly the separation of the whole recording: second moments add up over pieces.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mics = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
-    >>> whole = learn([(mics, None)], variant="notebook")
-    >>> parts = learn([(mics[:, :300], None), (mics[:, 300:], None)], variant="notebook")
-    >>> torch.allclose(whole.gains, parts.gains)
-    True
-    """
-    chosen = _settings(variant, settings)
-    options = {"mixture": mixture, "assignment": assignment, "n_sources": n_sources, "settings": chosen}
-    if chosen.block_samples is None:
-        return _learn(pieces, **options)
-    n_mics = next(iter(pieces))[0].shape[0]
-    return Separator(
-        separate=lambda mics, mixdown: _separate_blocks(mics, mixdown, **options),
-        close_mics=check_assignment(assignment, n_mics, n_sources),
-        align=chosen.block_samples,
-        details=_details(mixture, chosen),
-    )
-
-
-def _learn(pieces, mixture, assignment, n_sources, settings):
-    moments = 0
-    for mics, mixdown in pieces:
-        moments = moments + second_moments(mics, _mixture(mixture, mics, mixdown))
-    close_mics = check_assignment(assignment, len(moments) - 1, n_sources)
-    found = solve(moments.cpu().numpy()[None], close_mics, settings)
+    moments = sum(second_moments(mics, _mixture(mixture, mics, mixdown)) for mics, mixdown in recording.pieces())
+    found = solve(moments.cpu().numpy()[None], close_mics, chosen, callback)
     gains, demixing = torch.from_numpy(found.gains[0]), torch.from_numpy(found.demixing[0])
     images = gains[close_mics, range(len(close_mics))][:, None] * demixing
 
-    learned = {
-        "gains": gains,
-        "cost": torch.from_numpy(found.cost),
-        "n_iter": found.n_iter,
-        "converged": bool(found.converged.all()),
-        "details": _details(mixture, settings)
-        | {
-            "weights": found.weights[0].tolist(),
-            "demixing": demixing.tolist(),
-            "notes": _notes(gains, found.cost, settings),
-        },
-    }
-
-    def separate(mics, mixdown=None):
-        rows = _mixture(mixture, mics, mixdown)
+    def separate(mics, mixdown):
         w = images.to(mics)
-        sources = w[:, :-1] @ mics + w[:, -1:] * rows
-        return Reduction(**learned | {"sources": sources, "gains": gains.to(mics), "method": "am"})
+        return w[:, :-1] @ mics + w[:, -1:] * _mixture(mixture, mics, mixdown)
 
-    return Separator(separate=separate, close_mics=close_mics, **learned)
-
-
-def _notes(gains, cost, settings):
-    """What a reader of the result should know."""
-    notes, low = [], settings.off_diagonal[0]
-    if gains.numel() > 1 and (gains <= low).sum() >= gains.numel() - gains.shape[1]:
-        notes.append(f"every bleed gain is at its lower clip, {low:g}: the answer is that setting, not the recording")
-    if settings.stop == "decrease" and cost[-1] > cost[-2]:
-        notes.append("the projection raised the objective, which the stopping rule takes for convergence")
-    return notes
+    details |= {"weights": found.weights[0].tolist(), "demixing": demixing.tolist()}
+    details["notes"] = _notes(gains, found.cost, chosen)
+    learned = {"cost": torch.from_numpy(found.cost), "n_iter": found.n_iter, "converged": bool(found.converged.all())}
+    return Separator(separate, close_mics, gains=gains, details=details, **learned)
 
 
-def _separate_blocks(mics, mixdown, mixture, assignment, n_sources, settings):
-    """Independent problems on consecutive blocks; a shorter last block is a problem of its own."""
-    close_mics = check_assignment(assignment, mics.shape[0], n_sources)
-    rows = torch.cat([mics, _mixture(mixture, mics, mixdown)])
-    size = settings.block_samples
-    whole = mics.shape[1] // size * size
-    sources = torch.empty(len(close_mics), mics.shape[1], dtype=mics.dtype, device=mics.device)
+def _separate_blocks(rows: Tensor, close_mics: list[int], settings: AMSettings, details: dict) -> Reduction:
+    """Independent problems on consecutive blocks of [X; m]; a shorter last block is a problem of its own."""
+    size, samples = settings.block_samples, rows.shape[1]
+    whole, step = samples // size * size, size * _BLOCKS_AT_ONCE
+    sources = rows.new_empty(len(close_mics), samples)
     solutions = []
-    step = size * _BLOCKS_AT_ONCE
-    for start, stop in [(i, min(i + step, whole)) for i in range(0, whole, step)] + [(whole, mics.shape[1])]:
+    for start, stop in [(i, min(i + step, whole)) for i in range(0, whole, step)] + [(whole, samples)]:
         if start == stop:
             continue
         blocks = rows[:, start:stop].unflatten(1, (-1, min(size, stop - start))).transpose(0, 1).double()
         found = solve((blocks @ blocks.mT).cpu().numpy(), close_mics, settings)
         images = torch.from_numpy(found.gains[:, close_mics, range(len(close_mics)), None] * found.demixing)
-        sources[:, start:stop] = (images.to(blocks) @ blocks).transpose(0, 1).flatten(1).to(mics.dtype)
+        sources[:, start:stop] = (images.to(blocks) @ blocks).transpose(0, 1).flatten(1).to(rows.dtype)
         solutions.append(found)
     found = _joined(solutions)
     return Reduction(
         sources=sources,
-        gains=torch.as_tensor(found.gains.mean(0)).to(mics),
+        gains=torch.as_tensor(found.gains.mean(0)).to(rows),
         cost=torch.as_tensor(found.cost),
         n_iter=found.n_iter,
         converged=bool(np.all(found.converged)),
-        method="am",
-        details=_details(mixture, settings),
+        details=details,
     )
 
 
-def _joined(solutions):
+def _joined(solutions: list[Solution]) -> Solution:
     """Solutions of consecutive groups of blocks as one; a group that stopped early keeps its last objective."""
     n_iter = max(found.n_iter for found in solutions)
     cost = sum(np.pad(found.cost, (0, n_iter - found.n_iter), mode="edge") for found in solutions)
@@ -224,29 +152,22 @@ def _joined(solutions):
     return Solution(**stacked, cost=cost, n_iter=n_iter)
 
 
-def _mixture(mixture, mics, mixdown):
+def _mixture(mixture: str, mics: Tensor, mixdown: Tensor | None) -> Tensor:
     """m as one row, shape (1, samples)."""
-    if mixture not in _MIXTURES:
-        raise ValueError(f"mixture: expected one of {', '.join(_MIXTURES)}, got {mixture!r}")
     if mixture == "mics":
         if mixdown is not None:
             raise ValueError("mixdown: given, but mixture='mics' does not use it; expected 'mixdown' or 'clean'")
         return mics.sum(0, keepdim=True)
-    if not isinstance(mixdown, Tensor) or mixdown.shape != mics.shape[1:]:
-        came = tuple(mixdown.shape) if isinstance(mixdown, Tensor) else type(mixdown).__name__
-        raise ValueError(f"mixdown: expected a Tensor of shape ({mics.shape[1]},) for mixture={mixture!r}, got {came}")
-    return check_mics(mixdown.to(mics)[None], name="mixdown")
+    if mixdown is None:
+        raise ValueError(f"mixdown: expected a Tensor of shape ({mics.shape[1]},) for mixture={mixture!r}, got None")
+    return mixdown.to(mics)[None]
 
 
-def _settings(variant, changes):
-    if variant not in VARIANTS:
-        raise ValueError(f"variant: expected one of {', '.join(VARIANTS)}, got {variant!r}")
-    known = [field.name for field in fields(Settings)]
-    for name in changes:
-        if name not in known:
-            raise TypeError(f"{name}: not a setting of alternating minimisation; expected one of {', '.join(known)}")
-    return replace(VARIANTS[variant], **changes)
-
-
-def _details(mixture, settings):
-    return {"mixture": mixture, "privileged": mixture == "clean", "settings": asdict(settings)}
+def _notes(gains, cost, settings):
+    """What a reader of the result should know."""
+    notes, low = [], settings.off_diagonal[0]
+    if gains.numel() > 1 and (gains <= low).sum() >= gains.numel() - gains.shape[1]:
+        notes.append(f"every bleed gain is at its lower clip, {low:g}: the answer is that setting, not the recording")
+    if settings.stop == "decrease" and cost[-1] > cost[-2]:
+        notes.append("the projection raised the objective, which the stopping rule takes for convergence")
+    return notes

@@ -7,20 +7,17 @@ iterate of S is a fixed linear map of the recording, S = A Z. All updates then n
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irtools.methods.separator import ConvergenceWarning
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+from irtools.checks import check_choice, check_int, check_number
+from irtools.methods.iteration import Iterations
 
 
 @dataclass(frozen=True)
-class Settings:
+class AMSettings:
     """Everything that the published variants of the algorithm disagree about.
 
     Attributes
@@ -65,39 +62,31 @@ class Settings:
             bounds = getattr(self, name)
             if bounds is None and name == "weights_range":
                 continue
-            pair = isinstance(bounds, list | tuple) and len(bounds) == 2 and all(map(_is_number, bounds))
-            if not (pair and bounds[0] <= bounds[1]):
-                raise ValueError(f"{name}: expected (lower, upper) with lower <= upper, got {bounds!r}")
-        for name in ("eta", "tol"):
-            if not _is_number(getattr(self, name)):
-                raise TypeError(f"{name}: expected a number, got {getattr(self, name)!r}")
-        for name in ("max_iter", "block_samples"):
-            value = getattr(self, name)
-            if not (isinstance(value, int) or (value is None and name == "block_samples")):
-                raise TypeError(f"{name}: expected an int, got {value!r}")
-        for name, allowed in (("eta_in", ("gram", "both", "sources")), ("stop", ("decrease", "objective"))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if isinstance(self.weights, str) and self.weights not in ("ones", "learned"):
-            raise ValueError(f"weights: expected 'ones', 'learned' or N numbers, got {self.weights!r}")
-        if self.eta < 0 or self.tol < 0:
-            raise ValueError(f"eta, tol: expected values >= 0, got {self.eta} and {self.tol}")
-        if self.max_iter < 1:
-            raise ValueError(f"max_iter: expected at least 1, got {self.max_iter}")
-        if self.block_samples is not None and self.block_samples < 1:
-            raise ValueError(f"block_samples: expected at least 1 sample or None, got {self.block_samples}")
+            if not (isinstance(bounds, list | tuple) and len(bounds) == 2):
+                raise ValueError(f"{name}: expected (lower, upper), got {bounds!r}")
+            lower = check_number(name, bounds[0])
+            check_number(name, bounds[1], lower)
+        check_number("eta", self.eta, 0)
+        check_number("tol", self.tol, 0)
+        check_int("max_iter", self.max_iter, 1)
+        if self.block_samples is not None:
+            check_int("block_samples", self.block_samples, 1)
+        check_choice("eta_in", self.eta_in, ("gram", "both", "sources"))
+        check_choice("stop", self.stop, ("decrease", "objective"))
+        if isinstance(self.weights, str):
+            check_choice("weights", self.weights, ("ones", "learned"))
 
 
 VARIANTS = {
     # The update rules of the slides, with b learned as in their line 9.
-    "slides": Settings(weights="learned", eta_in="gram"),
+    "slides": AMSettings(weights="learned", eta_in="gram"),
     # Factorisation/Codes/solver.py: blocks of 25 samples, b = 1, eta in both products.
-    "solver": Settings(eta_in="both", tol=1e-3, block_samples=25),
+    "solver": AMSettings(eta_in="both", tol=1e-3, block_samples=25),
     # The April notebooks: b = 1 or an oracle, the diagonal fixed or free in [.75, 1].
-    "notebook": Settings(eta_in="both", tol=1e-6),
-    "notebook-free-diagonal": Settings(eta_in="both", tol=1e-6, diagonal=(0.75, 1.0), off_diagonal=(1e-4, 1.0)),
+    "notebook": AMSettings(eta_in="both", tol=1e-6),
+    "notebook-free-diagonal": AMSettings(eta_in="both", tol=1e-6, diagonal=(0.75, 1.0), off_diagonal=(1e-4, 1.0)),
     # NNBL/Minimisation2.0: b learned in [.4, 2], the diagonal in [.6, 1].
-    "minimisation2": Settings(
+    "minimisation2": AMSettings(
         diagonal=(0.6, 1.0),
         off_diagonal=(1e-4, 0.3),
         weights="learned",
@@ -133,27 +122,8 @@ class Solution:
     converged: np.ndarray
 
 
-def project(gains: np.ndarray, close_mics: list[int], settings: Settings) -> np.ndarray:
-    """The published projection of Λ: element-wise clipping, and the row dominance where asked for.
-
-    Parameters
-    ----------
-    gains : ndarray, shape (B, mics, sources)
-    close_mics : list of int, length sources
-        Where the "diagonal" is.
-    settings : Settings
-        Its ``diagonal``, ``off_diagonal`` and ``dominant``.
-
-    Returns
-    -------
-    ndarray, shape (B, mics, sources)
-
-    Examples
-    --------
-    >>> project(np.array([[[0.2, 0.9], [-1.0, 3.0]]]), [0, 1], Settings(off_diagonal=(0.1, 0.5)))
-    array([[[1. , 0.5],
-            [0.1, 1. ]]])
-    """
+def project(gains: np.ndarray, close_mics: list[int], settings: AMSettings) -> np.ndarray:
+    """The published projection of Λ (B, mics, sources): element-wise clipping, and row dominance where asked for."""
     sources = np.arange(len(close_mics))
     own = np.clip(gains[:, close_mics, sources], *settings.diagonal)
     gains = np.clip(gains, *settings.off_diagonal)
@@ -163,7 +133,9 @@ def project(gains: np.ndarray, close_mics: list[int], settings: Settings) -> np.
     return gains
 
 
-def solve(moments: np.ndarray, close_mics: list[int], settings: Settings) -> Solution:
+def solve(
+    moments: np.ndarray, close_mics: list[int], settings: AMSettings, callback: Callable | None = None
+) -> Solution:
     """Alternating minimisation on second moments.
 
     Parameters
@@ -172,7 +144,9 @@ def solve(moments: np.ndarray, close_mics: list[int], settings: Settings) -> Sol
         Z Zᵀ of B independent problems, Z = [X; m].
     close_mics : list of int, length sources
         Close microphone of each source; S starts there.
-    settings : Settings
+    settings : AMSettings
+    callback : callable, optional
+        ``callback(iteration, cost, gains=...)``, see :class:`irtools.methods.iteration.Iterations`.
 
     Returns
     -------
@@ -198,7 +172,7 @@ def solve(moments: np.ndarray, close_mics: list[int], settings: Settings) -> Sol
         b ← (A M Aᵀ + ηI)⁻¹ A M e        the rule b ← (S Sᵀ + ηI)⁻¹ S mᵀ
 
     Differs from the slides [1]_ in two misprints: they write X S Sᵀ where the rule needs X Sᵀ, and give b the length
-    of the recording where it has one entry a source.
+    of the recording where it has one entry per source.
 
     References
     ----------
@@ -210,7 +184,7 @@ def solve(moments: np.ndarray, close_mics: list[int], settings: Settings) -> Sol
     Two sources of power 1, mixed by [[1, .2], [.2, 1]], with the clean sum given as the mixdown:
 
     >>> mixing = np.array([[1, 0.2], [0.2, 1], [1, 1]])
-    >>> found = solve((mixing @ mixing.T)[None], [0, 1], Settings(tol=1e-14))
+    >>> found = solve((mixing @ mixing.T)[None], [0, 1], AMSettings(tol=1e-14))
     >>> found.gains[0].round(3)
     array([[1. , 0.2],
            [0.2, 1. ]])
@@ -223,38 +197,31 @@ def solve(moments: np.ndarray, close_mics: list[int], settings: Settings) -> Sol
     weights = np.ones((batch, n_sources))
     if not isinstance(settings.weights, str):
         if len(settings.weights) != n_sources:
-            raise ValueError(f"weights: expected {n_sources} numbers (one a source), got {len(settings.weights)}")
+            raise ValueError(f"weights: expected {n_sources} numbers (one per source), got {len(settings.weights)}")
         weights = weights * np.asarray(settings.weights, dtype=float)
 
     done = np.zeros(batch, dtype=bool)
     active = np.arange(batch)
     objective = _objective(moments, gains, weights, demixing)
-    cost = [objective.sum()]
-    for iteration in range(1, settings.max_iter + 1):
+    loop = Iterations("alternating minimisation", settings.max_iter, callback)
+    loop.cost.append(objective.sum())
+    for iteration in loop:
         m = moments if len(active) == batch else moments[active]
         try:
             step = _iterate(m, demixing[active], weights[active], close_mics, settings)
         except np.linalg.LinAlgError as error:
             raise FloatingPointError(f"alternating minimisation: singular matrix at iteration {iteration}") from error
-        after = _objective(m, *step)
-        if not np.isfinite(after).all():
-            raise FloatingPointError(f"alternating minimisation: the objective is not finite at iteration {iteration}")
         gains[active], weights[active], demixing[active] = step
-        before, objective[active] = objective[active], after
-        cost.append(objective.sum())
+        before, objective[active] = objective[active], _objective(m, *step)
+        loop.record(objective.sum(), gains=gains)
+        after = objective[active]
         met = after < settings.tol if settings.stop == "objective" else before - after <= settings.tol
         done[active] = met
         active = active[~met]
         if not len(active):
-            break
-    else:
-        warnings.warn(
-            f"alternating minimisation: {len(active)} of {batch} problem(s) still moving after {settings.max_iter} "
-            f"iterations (tol={settings.tol:g})",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return Solution(gains, weights, demixing, np.array(cost), iteration, done)
+            loop.stop()
+    loop.warn_unless_converged(f"{len(active)} of {batch} problem(s) still moving (tol={settings.tol:g})")
+    return Solution(gains, weights, demixing, np.array(loop.cost), loop.done, done)
 
 
 def _iterate(moments, demixing, weights, close_mics, settings):

@@ -1,4 +1,4 @@
-"""Time-frequency bins of a recording: a bounded sample of them, and what they say of the way it was mixed."""
+"""Time-frequency bins of a recording: a bounded sample of them, and what they say of mixing and channels."""
 
 from __future__ import annotations
 
@@ -11,29 +11,12 @@ from irtools.stft import stft
 
 # Of the mean power of a microphone: a bin below it in both microphones says nothing.
 _AUDIBLE = 1e-4
+# Of the bins: where a microphone is loudest, and the quantile of the level ratios there that is bleed alone.
+_LOUDEST, _QUANTILE = 0.2, 0.25
 
 
 def sample_bins(pieces: Iterable[Tensor], *, window_size: int, max_bins: int) -> Tensor:
-    """Evenly spaced bins of a recording that comes in pieces.
-
-    Parameters
-    ----------
-    pieces : iterable of Tensor, shape (mics, samples)
-    window_size : int
-        In samples; the hop is a quarter of it.
-    max_bins : int
-        At most twice this many are in memory at a time, at most this many are returned.
-
-    Returns
-    -------
-    Tensor, shape (mics, bins), complex
-
-    Examples
-    --------
-    >>> import torch
-    >>> sample_bins([torch.rand(2, 1000), torch.rand(2, 500)], window_size=64, max_bins=1000).shape
-    torch.Size([2, 784])
-    """
+    """At most ``max_bins`` evenly spaced bins (mics, bins), complex, of a recording in pieces (mics, samples)."""
     kept, stride, count = [], 1, 0
     for mics in pieces:
         bins = stft(mics, window_size, window_size // 4).flatten(1)
@@ -46,28 +29,10 @@ def sample_bins(pieces: Iterable[Tensor], *, window_size: int, max_bins: int) ->
 
 
 def phase_spread(bins: Tensor) -> float:
-    """How far the phases of two microphones lie apart, from 0 (gains alone) to 1; 2/π if they are unrelated.
+    """How far the phases of two microphones lie apart, from 0 (gains alone) to 1; 2/π where they are unrelated.
 
-    Parameters
-    ----------
-    bins : Tensor, shape (mics, bins), complex
-
-    Returns
-    -------
-    float
-        The mean over the pairs of ``Σ |Im x_i x_j*| / Σ |x_i x_j*|`` with each bin's product under a square root, so
-        that quiet bins count too; 0 for one microphone or silence.
-
-    Notes
-    -----
-    In a linear mixture a bin with one source has equal phases in all microphones; in a room no bin has.
-
-    Examples
-    --------
-    >>> import torch
-    >>> source = torch.randn(1, 500, dtype=torch.cfloat, generator=torch.Generator().manual_seed(0))
-    >>> round(phase_spread(torch.cat([source, 0.3 * source])), 6)
-    0.0
+    The mean over the pairs of ``Σ |Im x_i x_j*| / Σ |x_i x_j*|``: in a linear mixture a bin with one source has equal
+    phases in all microphones; in a room no bin has. Products are square-rooted first, so quiet bins count.
     """
     values = []
     power = bins.abs().square()
@@ -81,3 +46,26 @@ def phase_spread(bins: Tensor) -> float:
             if both.any():
                 values.append(float((weight * (product.imag.abs() / size)).sum() / weight.sum()))
     return sum(values) / len(values) if values else 0.0
+
+
+def channel_levels(bins: Tensor) -> Tensor:
+    """Amplification of each channel relative to the others, roughly: factors of geometric mean 1; 1 for a silent one.
+
+    Where microphone j is loudest its own source plays, and ``|x_k| / |x_j|`` is low: its lower quartile there is the
+    bleed ``q_kj``. Between two close microphones bleed is as strong both ways, so that ``q_kj / q_jk = (g_k / g_j)²``
+    of their amplifications g; log g is the least-squares solution over all pairs. Spectra differ, so that it is right
+    to within about a factor 2: enough to see that channels differ by much more.
+    """
+    power = bins.abs().square()
+    loud = (power.mean(1) > 0).nonzero().flatten().tolist()
+    bleed = torch.zeros(len(bins), len(bins), dtype=power.dtype, device=power.device)
+    for j in loud:
+        own = power[j].topk(max(1, round(_LOUDEST * power.shape[1]))).indices
+        for k in loud:
+            if k != j:
+                ratio = power[k, own] / power[j, own].clamp_min(torch.finfo(power.dtype).tiny)
+                bleed[k, j] = ratio.kthvalue(max(1, round(_QUANTILE * len(own)))).values.clamp_min(1e-12).log() / 2
+    levels = torch.zeros(len(bins), dtype=power.dtype, device=power.device)
+    if len(loud) > 1:
+        levels[loud] = ((bleed - bleed.T)[loud][:, loud] / 2).mean(1)
+    return levels.exp()

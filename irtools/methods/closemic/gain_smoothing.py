@@ -9,40 +9,15 @@ from torch import Tensor
 def smooth_gains(
     gains: Tensor, variance: Tensor, *, start: Tensor, trust: float = 1e-3, lags: int = 64, n_iter: int = 4
 ) -> Tensor:
-    """Posterior mean of gains whose filters have an envelope over time lag.
+    """Posterior mean of gains (freqs, pairs) whose filters have an envelope over time lag.
 
-    Parameters
-    ----------
-    gains : Tensor, shape (freqs, pairs), complex
-        Estimated one frequency at a time, from 0 to half the sample rate.
-    variance : Tensor, shape (freqs, pairs), real
-        Of each estimate.
-    start : Tensor, shape (freqs, pairs), complex
-        What is believed of the frequencies that say nothing.
-    trust : float
-        Variance at which an estimate counts half.
-    lags : int
-        Half width in samples over which the envelope is averaged.
-    n_iter : int
+    ``gains`` were estimated one frequency at a time, from 0 to half the sample rate, each with its ``variance``;
+    ``start`` is what is believed of the frequencies that say nothing; an estimate counts half at the variance
+    ``trust``; the envelope is averaged over ``lags`` samples to either side.
 
-    Returns
-    -------
-    Tensor, shape (freqs, pairs), complex
-
-    Notes
-    -----
     Expectation-maximisation: estimates of a high variance are replaced by the present mean, the filter ``h`` over time
     lag is the inverse transform, its envelope ``E`` the mean of ``h²`` over neighbouring lags, and the new mean is
     the transform of ``max(0, 1 - ν / E) h`` with ν the variance that the estimates cause at one lag.
-
-    Examples
-    --------
-    >>> import torch
-    >>> direct = torch.full((129, 1), 0.2 + 0j)
-    >>> noisy = direct + 0.05 * torch.randn(129, 1, dtype=torch.cfloat, generator=torch.Generator().manual_seed(0))
-    >>> smooth = smooth_gains(noisy, torch.full((129, 1), 0.0025), start=torch.zeros_like(direct), trust=1.0, lags=4)
-    >>> bool((smooth - direct).norm() < 0.5 * (noisy - direct).norm())
-    True
     """
     size = 2 * (gains.shape[0] - 1)
     lags = min(lags, (size - 1) // 2)

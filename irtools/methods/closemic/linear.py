@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from irtools.kernels.weighted_covariance import outer_products, weighted_covariance
+from irtools.methods.iteration import Iterations
 
 # Least power of an output in a bin, of the power of all microphones there: from smooth to sparse.
 SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _LOADING = 1e-11
 _AUDIBLE = 1e-9
-# Of the bins of noise of power 1, this share is below -log(1 - share); ten times that power is above nearly all.
+# The 2 % quantile of unit exponential noise; ten times that exceeds nearly all of it.
 _QUIET = 0.02
 _NOISE = 10 / -math.log1p(-_QUIET)
 
@@ -29,7 +31,14 @@ class LinearDemixing:
     converged: bool
 
 
-def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=SPARSITY_STEPS) -> LinearDemixing:
+def demix_linear(
+    bins: Tensor,
+    *,
+    max_iter: int = 60,
+    tol: float = 1e-5,
+    steps=SPARSITY_STEPS,
+    callback: Callable | None = None,
+) -> LinearDemixing:
     """The real matrix that makes time-frequency bins sparsest.
 
     Parameters
@@ -42,6 +51,8 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
         A step ends when no gain changes by more.
     steps : sequence of float
         ε, falling.
+    callback : callable, optional
+        ``callback(iteration, cost, demixing=...)`` hears of each iteration.
 
     Returns
     -------
@@ -89,24 +100,21 @@ def demix_linear(bins: Tensor, *, max_iter: int = 60, tol: float = 1e-5, steps=S
     # W is real: of x xᴴ it meets the real part alone.
     products = outer_products(x)[: n * (n + 1) // 2]
     power, noise = products[:n].sum(0), _noise(products[:n])
-    w, costs, n_iter = eye.clone(), [], 0
+    w, done = eye.clone(), 0
     for step in steps:
-        costs, change = [], torch.inf
-        for _ in range(max_iter):
+        loop = Iterations("closemic", max_iter, callback, done)
+        for _ in loop:
             w = _unit_images(w)
             spread = _output_powers(w, products).add_(step * power).add_((w.square() @ noise)[:, None])
-            costs.append(_mean_log(spread) - 2 * torch.linalg.slogdet(w).logabsdet)
+            cost = _mean_log(spread) - 2 * torch.linalg.slogdet(w).logabsdet
             covariances = weighted_covariance(x.real, spread.reciprocal_(), products=products)
             w, before = _project(w, covariances), w
-            n_iter += 1
-            change = float((torch.linalg.inv(_unit_images(w)) - torch.linalg.inv(before)).abs().max())
-            if not change < torch.inf:
-                raise FloatingPointError(f"closemic: non-finite demixing matrix in iteration {n_iter}")
-            if change < tol:
-                break
-        w = _ordered(w)
+            loop.record(cost, demixing=w)
+            if (torch.linalg.inv(_unit_images(w)) - torch.linalg.inv(before)).abs().max() < tol:
+                loop.stop()
+        w, done = _ordered(w), loop.done
     gains = level[:, None] * torch.linalg.inv(_unit_images(w)) / level
-    return LinearDemixing(gains, torch.stack(costs).cpu(), n_iter, change < tol)
+    return LinearDemixing(gains, torch.stack(loop.cost).cpu(), done, loop.converged)
 
 
 def _output_powers(w, products):

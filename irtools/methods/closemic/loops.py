@@ -13,22 +13,9 @@ from irtools.methods.closemic.room import RoomSettings
 
 
 def room_by_loops(x: ndarray, settings: RoomSettings) -> ndarray:
-    """Demixing matrices of a room, before the gains are smoothed over frequency.
+    """Demixing matrices (freqs, mics, mics) of spectra x (freqs, mics, frames), before the gains are smoothed.
 
-    Parameters
-    ----------
-    x : ndarray, shape (freqs, mics, frames), complex128
-    settings : RoomSettings
-        Of ``n_iter`` the first part.
-
-    Returns
-    -------
-    ndarray, shape (freqs, mics, mics)
-
-    Examples
-    --------
-    >>> room_by_loops(np.ones((3, 1, 8), dtype=complex), RoomSettings()).shape
-    (3, 1, 1)
+    Of ``n_iter`` the first part.
     """
     exponents = [settings.competition] * settings.first_iter + [0.0] * settings.n_iter[0]
     return np.stack([_one_frequency(spectrum, settings, exponents) for spectrum in x])
@@ -60,24 +47,7 @@ def _model(power, n, exponent, settings):
 
 
 def linear_by_loops(bins: ndarray, steps, n_iter: int) -> ndarray:
-    """Λ of a linear mixture by iterative projection, a fixed number of iterations at each ε.
-
-    Parameters
-    ----------
-    bins : ndarray, shape (mics, bins), complex128
-    steps : sequence of float
-        ε, falling.
-    n_iter : int
-
-    Returns
-    -------
-    ndarray, shape (mics, mics)
-
-    Examples
-    --------
-    >>> linear_by_loops(np.ones((1, 8), dtype=complex), steps=[0.1], n_iter=1)
-    array([[1.]])
-    """
+    """Λ of bins (mics, bins) by iterative projection, with ``n_iter`` iterations at each ε of ``steps``."""
     n_mics, n_bins = bins.shape
     w = np.eye(n_mics)
     power = np.sum(np.abs(bins) ** 2, axis=0)

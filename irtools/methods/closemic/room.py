@@ -1,14 +1,17 @@
-"""Demixing of a stage in a room: one complex matrix a frequency, with a prior on how much a microphone can bleed."""
+"""Demixing of a stage in a room: one complex matrix per frequency, with a prior on how much a microphone can bleed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from irtools.checks import check_int, check_number
 from irtools.kernels.weighted_covariance import outer_products, weighted_covariance
 from irtools.methods.closemic.gain_smoothing import smooth_gains
+from irtools.methods.iteration import Iterations
 
 _FREQS_AT_ONCE = 256
 _SMALLEST = 1e-12
@@ -33,7 +36,7 @@ class RoomSettings:
     floor : float
         Least power of a source in a bin, of its mean power at that frequency.
     leftover : float
-        Power of the other sources that a bin of an output is expected to hold.
+        Fraction of the others' power assumed left in an output.
     frames_counted : float
         Independent frames in one frame: overlapping windows repeat each other.
     """
@@ -46,6 +49,17 @@ class RoomSettings:
     floor: float = 1e-4
     leftover: float = 3e-3
     frames_counted: float = 0.25
+
+    def __post_init__(self):
+        for name in ("bleed", "bleed_smoothed", "frames_counted"):
+            check_number(name, getattr(self, name), 1e-6)
+        for name in ("competition", "floor", "leftover"):
+            check_number(name, getattr(self, name), 0)
+        check_int("first_iter", self.first_iter, 0)
+        if not isinstance(self.n_iter, (tuple, list)) or not self.n_iter:
+            raise ValueError(f"n_iter: expected a tuple of iterations, each 1 or more, got {self.n_iter!r}")
+        for count in self.n_iter:
+            check_int("n_iter", count, 1)
 
 
 @dataclass
@@ -67,23 +81,7 @@ class RoomDemixing:
 
 
 def first_belief(freqs: int, close_mics: list[int], n_mics: int, settings: RoomSettings, like: Tensor) -> RoomGains:
-    """Before anything is heard: bleed of a known size into close microphones, of any size into the others.
-
-    Parameters
-    ----------
-    freqs : int
-    close_mics : list of int
-        Microphone of each source.
-    n_mics : int
-    settings : RoomSettings
-    like : Tensor
-        Spectra whose dtype and device the answer takes.
-
-    Returns
-    -------
-    RoomGains
-        Means of zero; variances of the gains into microphone k (rows) of source j (columns).
-    """
+    """Before anything is heard: bleed of a known size into close microphones, of any size into the others."""
     variance = torch.full((n_mics, n_mics), settings.bleed**2, dtype=like.real.dtype, device=like.device)
     variance[[k for k in range(n_mics) if k not in close_mics]] = 1.0
     mean = torch.zeros(freqs, n_mics, n_mics, dtype=like.dtype, device=like.device)
@@ -91,7 +89,12 @@ def first_belief(freqs: int, close_mics: list[int], n_mics: int, settings: RoomS
 
 
 def demix_room(
-    x: Tensor, belief: RoomGains, settings: RoomSettings, close_mics: list[int], w: Tensor | None = None
+    x: Tensor,
+    belief: RoomGains,
+    settings: RoomSettings,
+    close_mics: list[int],
+    w: Tensor | None = None,
+    callback: Callable | None = None,
 ) -> RoomDemixing:
     """Demixing matrices of a room.
 
@@ -107,11 +110,13 @@ def demix_room(
         hold besides the sources is an output too.
     w : Tensor, shape (freqs, mics, mics), optional
         Demixing matrices of an earlier piece to start from, in place of the iterations with competition.
+    callback : callable, optional
+        ``callback(iteration, cost, demixing=...)`` hears of each iteration; the frequencies are then moved together.
 
     Returns
     -------
     RoomDemixing
-        ``cost`` has one value an iteration with p = 0.
+        ``cost`` has one value per iteration with p = 0.
 
     Raises
     ------
@@ -148,10 +153,12 @@ def demix_room(
             mean = _smoothed(gains, mean)
             variance = belief.variance.clamp_max(settings.bleed_smoothed**2)
         part_costs = 0
-        for start in range(0, freqs, _FREQS_AT_ONCE):
-            rows = slice(start, start + _FREQS_AT_ONCE)
+        at_once = freqs if callback else _FREQS_AT_ONCE
+        for start in range(0, freqs, at_once):
+            rows = slice(start, start + at_once)
             block = _Block(x[rows], settings, close_mics)
-            found = block.iterate(w[rows], mean[rows], variance[rows], exponents, done)
+            loop = Iterations("closemic", len(exponents), callback, done)
+            found = block.iterate(w[rows], mean[rows], variance[rows], exponents, loop)
             w[rows], gains.mean[rows], gains.variance[rows], cost = found
             part_costs = part_costs + cost
         costs.append(part_costs / freqs)
@@ -179,15 +186,14 @@ class _Block:
         self.settings, self.close_mics = settings, close_mics
         self.order = [k for k in range(x.shape[1]) if k not in close_mics] + close_mics
 
-    def iterate(self, w, mean, variance, exponents, done):
+    def iterate(self, w, mean, variance, exponents, loop):
         n, frames = w.shape[-1], self.x.shape[-1]
         counted = max(1.0, frames * self.settings.frames_counted)
-        w, gains, spread, costs = w.clone(), mean.clone(), variance.clone(), []
-        for i, exponent in enumerate(exponents):
-            powers = self._powers(w, exponent)
+        w, gains, spread = w.clone(), mean.clone(), variance.clone()
+        for _, exponent in zip(loop, exponents, strict=True):
+            powers, cost = self._powers(w, exponent), None
             if not exponent:
-                fit = powers.log().mean(2).sum() - 2 * torch.linalg.slogdet(w).logabsdet.sum()
-                costs.append(fit)
+                cost = powers.log().mean(2).sum() - 2 * torch.linalg.slogdet(w).logabsdet.sum()
             covariances = weighted_covariance(self.x, 1 / powers, products=self.products) * counted
             for k in self.order:
                 others = [j for j in range(n) if j != k]
@@ -196,9 +202,8 @@ class _Block:
                 gains[:, k, others], spread[:, k, others] = a, v
                 w[:, k] = -(a[:, None] @ w[:, others])[:, 0]
                 w[:, k, k] += 1
-            if not torch.isfinite(torch.view_as_real(w)).all():
-                raise FloatingPointError(f"closemic: non-finite demixing matrix in iteration {done + i + 1}")
-        return w, gains, spread, torch.stack(costs) if costs else w.real.new_zeros(0)
+            loop.record(cost, demixing=w)
+        return w, gains, spread, torch.stack(loop.cost) if loop.cost else w.real.new_zeros(0)
 
     def _powers(self, w, exponent):
         z = w @ self.x

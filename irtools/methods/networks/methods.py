@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-
-from torch import Tensor
-
-from irtools.methods.networks.reduction import NetworkReduction
-from irtools.methods.separator import Reduction, Separator, check_mics
+from irtools.methods.networks.reduction import learn_network
+from irtools.methods.separator import Recording, Separator
 
 
 def autoencoder(
-    mics: Tensor,
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    weights="cae",
-    **windows,
-) -> Reduction:
+    recording: Recording, *, assignment=None, n_sources: int | None = None, weights="cae", **windows
+) -> Separator:
     """Reduce bleed by a convolutional autoencoder (CAE) that takes it for noise, one magnitude spectrum at a time.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; that of the network by default.
+    recording : Recording
+        Only its layout is used.
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n. The network hears no other microphone.
     n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
+        Number of sources where ``assignment`` is not given; by default one per microphone.
     weights : str or path
         Of :func:`irtools.nets.pretrained.shipped`, or a file that :func:`irtools.nets.pretrained.save` wrote.
     **windows
@@ -39,7 +27,7 @@ def autoencoder(
 
     Returns
     -------
-    Reduction
+    Separator
         ``details`` has the weights, their checksum, the windows and the resampling.
 
     Raises
@@ -63,54 +51,34 @@ def autoencoder(
 
     Examples
     --------
-    >>> import tempfile, torch
-    >>> from irtools.nets import build, pretrained
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     net = build("cae", window_size=64, hop=16)
-    ...     path = pretrained.save(net, f"{folder}/untrained.safetensors", {"net": "cae"})
-    ...     autoencoder(torch.zeros(2, 1000), 44100, weights=path).sources.shape
+    >>> import irtools as ir
+    >>> ir.reduce(torch.zeros(2, 1000), 44100, "cae").sources.shape
     torch.Size([2, 1000])
     """
-    return _reduce("cae", mics, sample_rate, assignment, n_sources, weights, windows)
+    options = {"assignment": assignment, "n_sources": n_sources, "weights": weights, **windows}
+    return learn_network(recording, ("cae", "cae-compact"), None, **options)
 
 
 def truncated_unet(
-    mics: Tensor,
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    weights="tunet",
-    **windows,
-) -> Reduction:
+    recording: Recording, *, assignment=None, n_sources: int | None = None, weights="tunet", **windows
+) -> Separator:
     """Reduce bleed by t-UNet: a network reads the interference matrix off the waveforms, its inverse demixes.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; that of the network by default.
-    assignment : sequence of int, optional
-        Close microphone of each source; by default microphone n for source n. The network hears no other microphone.
-    n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
-    weights : str or path
-        Of :func:`irtools.nets.pretrained.shipped`, or a file that :func:`irtools.nets.pretrained.save` wrote.
-    **windows
-        ``window_seconds``: what the network sees at a time, 30 s by default; ``overlap_seconds``: what consecutive
-        windows share, where they are cross-faded, 1 s by default and at most half a window. Each window has its own Λ.
+    recording, assignment, n_sources, weights, **windows
+        As :func:`autoencoder` has them. Each window has its own Λ.
 
     Returns
     -------
-    Reduction
+    Separator
         ``gains`` is the mean Λ over the windows; rows of microphones that are nobody's close microphone are found by
         least squares on the estimates. ``details`` has the weights, their checksum, the windows and the resampling.
 
     Raises
     ------
     TypeError, ValueError
-        Invalid input, weights that cannot be loaded or are of another network, or another number of microphones than
-        they take.
+        As of :func:`autoencoder`.
 
     Notes
     -----
@@ -128,53 +96,34 @@ def truncated_unet(
 
     Examples
     --------
-    >>> import tempfile, torch
-    >>> from irtools.nets import build, pretrained
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pretrained.save(build("tunet-pairs"), f"{folder}/untrained.safetensors", {"net": "tunet-pairs"})
-    ...     truncated_unet(torch.zeros(2, 1000), 44100, weights=path).gains
+    >>> import irtools as ir
+    >>> ir.reduce(torch.zeros(2, 1000), 44100, "tunet").gains
     tensor([[1., 0.],
             [0., 1.]])
     """
-    return _reduce("tunet", mics, sample_rate, assignment, n_sources, weights, windows)
+    options = {"assignment": assignment, "n_sources": n_sources, "weights": weights, **windows}
+    return learn_network(recording, ("tunet", "tunet-pairs"), None, **options)
 
 
 def dilated_unet(
-    mics: Tensor,
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    weights="dfunet",
-    **windows,
-) -> Reduction:
+    recording: Recording, *, assignment=None, n_sources: int | None = None, weights="dfunet", **windows
+) -> Separator:
     """Reduce bleed by dfUNet: a dilated U-Net from all microphones to all sources.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; that of the network by default.
-    assignment : sequence of int, optional
-        Close microphone of each source; by default microphone n for source n. The network hears no other microphone.
-    n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
-    weights : str or path
-        Of :func:`irtools.nets.pretrained.shipped`, or a file that :func:`irtools.nets.pretrained.save` wrote.
-    **windows
-        ``window_seconds``: what the network sees at a time, 30 s by default; ``overlap_seconds``: what consecutive
-        windows share, where they are cross-faded, 1 s by default and at most half a window.
+    recording, assignment, n_sources, weights, **windows
+        As :func:`autoencoder` has them.
 
     Returns
     -------
-    Reduction
+    Separator
         ``details`` has the weights, their checksum, the windows and the resampling.
 
     Raises
     ------
     TypeError, ValueError
-        Invalid input, weights that cannot be loaded or are of another network, or another number of microphones than
-        they take.
+        As of :func:`autoencoder`, or another number of microphones than the weights take.
 
     Notes
     -----
@@ -191,37 +140,27 @@ def dilated_unet(
 
     Examples
     --------
-    >>> import tempfile, torch
-    >>> from irtools.nets import build, pretrained
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     net = build("dfunet", channels=(8, 8), window_size=512, hop=128)
-    ...     path = pretrained.save(net, f"{folder}/untrained.safetensors", {"net": "dfunet"})
-    ...     dilated_unet(torch.zeros(2, 1000), 44100, weights=path).sources.shape
+    >>> import irtools as ir
+    >>> ir.reduce(torch.zeros(2, 1000), 44100, "dfunet").sources.shape
     torch.Size([2, 1000])
     """
-    return _reduce("dfunet", mics, sample_rate, assignment, n_sources, weights, windows)
+    options = {"assignment": assignment, "n_sources": n_sources, "weights": weights, **windows}
+    return learn_network(recording, ("dfunet", "dfunet-paper"), False, **options)
 
 
 def graph_unet(
-    mics: Tensor,
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    weights="dfunet-gat",
-    **windows,
-) -> Reduction:
+    recording: Recording, *, assignment=None, n_sources: int | None = None, weights="dfunet-gat", **windows
+) -> Separator:
     """Reduce bleed by dfUNet with graph attention: microphones are nodes, who bleeds into whom weighs the edges.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate, assignment, n_sources, weights, **windows
-        As :func:`dilated_unet` has them.
+    recording, assignment, n_sources, weights, **windows
+        As :func:`autoencoder` has them.
 
     Returns
     -------
-    Reduction
+    Separator
         As of :func:`dilated_unet`.
 
     Raises
@@ -241,73 +180,9 @@ def graph_unet(
 
     Examples
     --------
-    >>> import tempfile, torch
-    >>> from irtools.nets import build, pretrained
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     net = build("dfunet", graph="frames", channels=(8, 8), window_size=512, hop=128)
-    ...     path = pretrained.save(net, f"{folder}/untrained.safetensors", {"net": "dfunet"})
-    ...     graph_unet(torch.zeros(3, 1000), 44100, weights=path).sources.shape
+    >>> import irtools as ir
+    >>> ir.reduce(torch.zeros(3, 1000), 44100, "dfunet-gat").sources.shape
     torch.Size([3, 1000])
     """
-    return _reduce("dfunet-gat", mics, sample_rate, assignment, n_sources, weights, windows)
-
-
-def learn(
-    method: str,
-    pieces: Iterable[tuple[Tensor, Tensor | None]],
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    weights,
-    **windows,
-) -> Separator:
-    """Load a network once for a recording in pieces; the other parameters are those of :func:`autoencoder`.
-
-    Parameters
-    ----------
-    method : {"cae", "tunet", "dfunet", "dfunet-gat"}
-    pieces : iterable of (Tensor of shape (mics, samples), anything)
-        The first tells how many microphones there are, the others are not read.
-
-    Returns
-    -------
-    Separator
-        Pieces overlap, and are cut into windows, as the method's windows do.
-    """
-    first, _ = next(iter(pieces))
-    check_mics(first, sample_rate)
-    return _prepared(method, first, sample_rate, assignment, n_sources, weights, windows).separator()
-
-
-learn_autoencoder = partial(learn, "cae", weights="cae")
-learn_truncated_unet = partial(learn, "tunet", weights="tunet")
-learn_dilated_unet = partial(learn, "dfunet", weights="dfunet")
-learn_graph_unet = partial(learn, "dfunet-gat", weights="dfunet-gat")
-
-_NETS = {
-    "cae": ("cae", "cae-compact"),
-    "tunet": ("tunet", "tunet-pairs"),
-    "dfunet": ("dfunet", "dfunet-paper"),
-    "dfunet-gat": ("dfunet", "dfunet-paper"),
-}
-_GRAPH = {"dfunet": False, "dfunet-gat": True}
-
-
-def _reduce(method, mics, sample_rate, assignment, n_sources, weights, windows) -> Reduction:
-    check_mics(mics, sample_rate)
-    return _prepared(method, mics, sample_rate, assignment, n_sources, weights, windows).reduce(mics)
-
-
-def _prepared(method, mics, sample_rate, assignment, n_sources, weights, windows) -> NetworkReduction:
-    return NetworkReduction(
-        method,
-        len(mics),
-        sample_rate,
-        assignment=assignment,
-        n_sources=n_sources,
-        weights=weights,
-        nets=_NETS[method],
-        graph=_GRAPH.get(method),
-        **windows,
-    )
+    options = {"assignment": assignment, "n_sources": n_sources, "weights": weights, **windows}
+    return learn_network(recording, ("dfunet", "dfunet-paper"), True, **options)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from irtools.methods.separator import Reduction, Separator, check_assignment
-from irtools.methods.streaming.pieces import cut, join
+from irtools.checks import check_number
+from irtools.methods.separator import Recording, Reduction, Separator
+from irtools.methods.streaming.pieces import CrossFade, cut
 from irtools.nets.estimate import Estimate
 from irtools.nets.inverse import own_mic_images
 from irtools.nets.pretrained import load, read_card
@@ -21,148 +21,90 @@ from irtools.stft import stft
 _FRAME_SECONDS = 0.05
 
 
-class NetworkReduction:
-    """A network ready to reduce recordings of one layout.
+def learn_network(
+    recording: Recording,
+    nets: tuple[str, ...],
+    graph: bool | None,
+    *,
+    assignment,
+    n_sources: int | None,
+    weights,
+    window_seconds: float = 30.0,
+    overlap_seconds: float = 1.0,
+) -> Separator:
+    """The weights of one of ``nets``, with a ``graph`` or without, ready for recordings of this layout.
 
-    Parameters
-    ----------
-    method : str
-        What :class:`Reduction` calls it.
-    n_mics : int
-    sample_rate : int or None
-        In Hz, of the recordings; None is that of the network.
-    assignment, n_sources
-        See :func:`irtools.checks.check_assignment`.
-    weights : str or path
-        See :func:`irtools.nets.pretrained.load`.
-    nets : sequence of str
-        Names of the networks that the method stands for.
-    graph : bool, optional
-        Whether these must have a graph.
-    window_seconds, overlap_seconds : float
-        Length of the windows that the network sees at a time, and what they share, at most half of it.
-
-    Raises
-    ------
-    ValueError
-        Weights of another network, of another number of microphones, or that cannot be loaded; window lengths that are
-        not as described.
+    The network sees ``window_seconds`` at a time; windows share ``overlap_seconds``, where they are cross-faded.
     """
+    close_mics = recording.close_mics(assignment, n_sources)
+    check_number("window_seconds", window_seconds, above=0, unit="seconds")
+    check_number("overlap_seconds", overlap_seconds, 0, window_seconds / 2, unit="seconds (half of window_seconds)")
+    card = read_card(weights)
+    if card["net"] not in nets:
+        raise ValueError(f"weights: expected those of {' or '.join(nets)}, got those of {card['net']}")
+    if graph is not None and bool(card["config"].get("graph")) != graph:
+        raise ValueError(f"weights: expected a {card['net']} with{'' if graph else 'out'} a graph, got {weights}")
+    net = load(weights)
+    _check_mics(net, weights, len(close_mics))
+    rate = recording.sample_rate or net.sample_rate
+    overlap = round(overlap_seconds * rate)
+    window = max(round(window_seconds * rate), 2 * overlap, 1)
+    details = {
+        "weights": str(weights),
+        "net": card["net"],
+        "sha256": card["sha256"],
+        "window_seconds": float(window_seconds),
+        "overlap_seconds": float(overlap_seconds),
+        "net_sample_rate": net.sample_rate,
+        "resampling": _resampling(net, rate),
+    }
 
-    def __init__(
-        self,
-        method: str,
-        n_mics: int,
-        sample_rate: int | None,
-        *,
-        assignment,
-        n_sources: int | None,
-        weights,
-        nets: Iterable[str],
-        graph: bool | None = None,
-        window_seconds: float = 30.0,
-        overlap_seconds: float = 1.0,
-    ):
-        self.close_mics = check_assignment(assignment, n_mics, n_sources)
-        if isinstance(window_seconds, str) or not 0 < window_seconds < math.inf:
-            raise ValueError(f"window_seconds: expected a positive number of seconds, got {window_seconds!r}")
-        if isinstance(overlap_seconds, str) or not 0 <= 2 * overlap_seconds <= window_seconds:
-            raise ValueError(
-                f"overlap_seconds: expected 0 s to half of window_seconds = {window_seconds} s, got {overlap_seconds!r}"
-            )
-        card = read_card(weights)
-        if card["net"] not in nets:
-            raise ValueError(f"weights: expected those of {' or '.join(nets)}, got those of {card['net']}")
-        if graph is not None and bool(card["config"].get("graph")) != graph:
-            raise ValueError(f"weights: expected a {card['net']} with{'' if graph else 'out'} a graph, got {weights}")
-        self._method, self._net, self._card = method, load(weights), card
-        self._check_mics(weights)
-        self.sample_rate = sample_rate or self._net.sample_rate
-        self.overlap = round(overlap_seconds * self.sample_rate)
-        self._window = max(round(window_seconds * self.sample_rate), 2 * self.overlap, 1)
-        self.details = {
-            "weights": str(weights),
-            "net": card["net"],
-            "sha256": card["sha256"],
-            "window_seconds": float(window_seconds),
-            "overlap_seconds": float(overlap_seconds),
-            "net_sample_rate": self._net.sample_rate,
-            "resampling": self._resampling(),
-        }
-
-    def reduce(self, mics: Tensor) -> Reduction:
-        """Reduce a recording, or a piece of one.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (mics, samples)
-
-        Returns
-        -------
-        Reduction
-        """
-        net = self._net.to(mics.device)
-        samples = mics.shape[1]
-        close = mics[self.close_mics]
-        if len(close) == 1:
-            # Nothing is known of any other source.
-            return self._result(close.clone(), torch.ones(1, 1) if self._has_gains else None, mics)
-        cuts = cut(samples, self._window, self.overlap)
-        sources, gains, done = mics.new_empty(len(close), samples), 0, 0
-
-        def estimates():
-            nonlocal gains
-            for start, end in cuts:
-                found = _at_rate(net, close[:, start:end], self.sample_rate)
-                if found.gains is not None:
-                    gains = gains + (end - start) * found.gains.double()
-                yield found.sources
-
-        for stretch in join(estimates(), self.overlap if len(cuts) > 1 else 0):
-            sources[:, done : done + stretch.shape[1]] = stretch
-            done += stretch.shape[1]
-        weight = sum(end - start for start, end in cuts)
-        return self._result(sources, gains / weight if torch.is_tensor(gains) else None, mics)
-
-    def separator(self) -> Separator:
-        """For a recording in pieces, each of which is reduced on its own."""
-        return Separator(
-            separate=lambda mics, mixdown=None: self.reduce(mics),
-            close_mics=self.close_mics,
-            overlap=self.overlap,
-            details=self.details,
-        )
-
-    @property
-    def _has_gains(self) -> bool:
-        return "floor" in self._net.config
-
-    def _result(self, sources: Tensor, gains: Tensor | None, mics: Tensor) -> Reduction:
+    def separate(mics, mixdown):
+        sources, gains = _in_windows(net.to(mics.device), mics[close_mics], rate, window, overlap)
         if gains is not None:
-            gains = _rows_of_all(gains, sources, mics, self.close_mics)
-        return Reduction(sources=sources, gains=gains, method=self._method, details=self.details)
+            gains = _rows_of_all(gains, sources, mics, close_mics)
+        return Reduction(sources, gains, details=details)
 
-    def _check_mics(self, weights) -> None:
-        wanted = self._net.config.get("n_mics")
-        if wanted is not None and wanted != len(self.close_mics):
-            raise ValueError(
-                f"mics: the weights {str(weights)!r} take {wanted} close microphones, got {len(self.close_mics)}"
-            )
-        most = self._net.config.get("n_conditions") or math.inf
-        if len(self.close_mics) > most:
-            raise ValueError(
-                f"mics: the weights {str(weights)!r} take at most {most} close microphones, got {len(self.close_mics)}"
-            )
+    return Separator(separate, close_mics, overlap=overlap, details=details)
 
-    def _resampling(self) -> str:
-        ours, its = self.sample_rate, self._net.sample_rate
-        if ours == its:
-            return "none"
-        above = ""
-        if ours > its:
-            how = "demixed by the same Λ" if self._has_gains else f"attenuated as {its // 4} to {its // 2} Hz are"
-            above = f"; above {its // 2} Hz the recording, {how}"
-        return f"{ours} Hz to {its} Hz and back by a polyphase filter{above}"
+
+def _in_windows(net: nn.Module, mics: Tensor, rate: int, window: int, overlap: int) -> tuple[Tensor, Tensor | None]:
+    """Estimates (sources, samples) of the close microphones, and the mean Λ over the windows if the net has one."""
+    if len(mics) == 1:
+        # Nothing is known of any other source.
+        return mics.clone(), torch.ones(1, 1) if _has_gains(net) else None
+    cuts = cut(mics.shape[1], window, overlap)
+    faded, parts, gains = CrossFade(overlap if len(cuts) > 1 else 0), [], 0
+    for start, end in cuts:
+        found = _at_rate(net, mics[:, start:end], rate)
+        parts.append(faded.add(found.sources))
+        if found.gains is not None:
+            gains = gains + (end - start) * found.gains.double()
+    gains = gains / sum(end - start for start, end in cuts) if torch.is_tensor(gains) else None
+    return torch.cat([*parts, faded.rest()], dim=1), gains
+
+
+def _has_gains(net: nn.Module) -> bool:
+    return "floor" in net.config
+
+
+def _check_mics(net: nn.Module, weights, n_mics: int) -> None:
+    wanted, most = net.config.get("n_mics"), net.config.get("n_conditions") or math.inf
+    if wanted is not None and wanted != n_mics:
+        raise ValueError(f"mics: the weights {str(weights)!r} take {wanted} close microphones, got {n_mics}")
+    if n_mics > most:
+        raise ValueError(f"mics: the weights {str(weights)!r} take at most {most} close microphones, got {n_mics}")
+
+
+def _resampling(net: nn.Module, ours: int) -> str:
+    its = net.sample_rate
+    if ours == its:
+        return "none"
+    above = ""
+    if ours > its:
+        how = "demixed by the same Λ" if _has_gains(net) else f"attenuated as {its // 4} to {its // 2} Hz are"
+        above = f"; above {its // 2} Hz the recording, {how}"
+    return f"{ours} Hz to {its} Hz and back by a polyphase filter{above}"
 
 
 @torch.no_grad()
@@ -188,20 +130,7 @@ def _at_rate(net: nn.Module, mics: Tensor, sample_rate: int) -> Estimate:
 
 
 def _level_ratio(after: Tensor, before: Tensor, sample_rate: int, samples: int, new_rate: int) -> Tensor:
-    """How far the top octave was attenuated, 0 to 1.
-
-    Parameters
-    ----------
-    after, before : Tensor, shape (sources, anything)
-    sample_rate : int
-        Of these, in Hz.
-    samples, new_rate : int
-        Where the ratio is wanted: frames are interpolated.
-
-    Returns
-    -------
-    Tensor, shape (sources, samples)
-    """
+    """How far the top octave was attenuated, 0 to 1, at each of ``samples`` samples at ``new_rate``."""
     size = 4 * max(round(_FRAME_SECONDS * sample_rate / 4), 4)
     energies = []
     for waveforms in (after, before):

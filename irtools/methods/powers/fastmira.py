@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from torch import Tensor
-
+from irtools.checks import check_int
 from irtools.methods.powers import mira
-from irtools.methods.powers.fit import first_gains, first_psd, fit
 from irtools.methods.powers.random_projections import projected_powers
-from irtools.methods.powers.reduction import amplitude_gains, piece_overlap, reduce_powers, relative_gains
-from irtools.methods.powers.settings import choose_settings, close_matrix
-from irtools.methods.powers.spectra import equaliser
-from irtools.methods.separator import Reduction, Separator, check_mics
+from irtools.methods.powers.reduction import amplitude_gains, fit_powers, piece_overlap, reduce_piece, relative_gains
+from irtools.methods.powers.settings import close_matrix
+from irtools.methods.separator import Recording, Separator, choose_settings
 
 _PRACTICAL = replace(mira.PRESETS["practical"], first_passes=3)
 PRESETS = {"practical": _PRACTICAL, "public-code": mira.PRESETS["public-code"]}
 
 
 def fastmira(
-    mics: Tensor,
-    sample_rate: int | None = None,
+    recording: Recording,
     *,
     assignment=None,
     n_sources: int | None = None,
@@ -30,21 +26,21 @@ def fastmira(
     projections: int = 128,
     learn_iter: int = 5,
     seed: int = 0,
+    callback: Callable | None = None,
     **settings,
-) -> Reduction:
+) -> Separator:
     """Reduce bleed with FastMIRA: MIRA whose gains are learned once, from random projections of the recording.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; not used, every method takes it.
+    recording : Recording
+        Read once, none of it is kept.
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
+        Number of sources where ``assignment`` is not given; by default one per microphone.
     close_mics : sequence of sequences of int, or matrix (mics, sources) of 0 and 1, optional
-        Several close microphones a source; a source is estimated at the first of its own.
+        Several close microphones per source; a source is estimated at the first of its own.
     preset : "practical" or "public-code"
         As in :func:`irtools.methods.powers.mira.mira`.
     projections : int
@@ -53,13 +49,16 @@ def fastmira(
         Iterations on them; ``n_iter`` counts those of the separation, with these gains.
     seed : int
         Of the projections.
+    callback : callable, optional
+        ``callback(iteration, cost, gains=..., psd=...)`` hears of each iteration.
     **settings
-        Fields of :class:`irtools.methods.powers.settings.Settings` that replace those of the preset.
+        Fields of :class:`irtools.methods.powers.settings.PowerSettings` that replace those of the preset.
 
     Returns
     -------
-    Reduction
-        As :func:`irtools.methods.powers.kamir.kamir` gives it; ``gains`` are those that were learned.
+    Separator
+        As :func:`irtools.methods.powers.kamir.kamir` gives it; ``gains`` are those that were learned, whatever the
+        piece.
 
     Raises
     ------
@@ -86,89 +85,39 @@ def fastmira(
 
     Examples
     --------
-    >>> import torch
-    >>> generator = torch.Generator().manual_seed(0)
-    >>> sources = torch.randn(2, 20000, generator=generator)
+    >>> import irtools as ir
+    >>> sources = torch.randn(2, 20000, generator=torch.Generator().manual_seed(0))
     >>> sources[0, :10000], sources[1, 10000:] = 0, 0
     >>> mics = torch.tensor([[1.0, 0.3], [0.3, 1.0]]) @ sources
-    >>> found = fastmira(mics, window_size=512, hop=128)
+    >>> found = ir.reduce(mics, 8000, "fastmira", window_size=512, hop=128)
     >>> before, after = ((x - sources).square().sum() for x in (mics, found.sources))
     >>> bool(after < 0.2 * before)
     True
     """
-    check_mics(mics, sample_rate)
-    options = {"assignment": assignment, "n_sources": n_sources, "close_mics": close_mics, "preset": preset}
-    options |= {"projections": projections, "learn_iter": learn_iter, "seed": seed}
-    return learn([(mics, None)], sample_rate, **options, **settings).separate(mics, None)
-
-
-def learn(
-    pieces: Iterable[tuple[Tensor, Tensor | None]],
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    close_mics=None,
-    preset: str = "practical",
-    projections: int = 128,
-    learn_iter: int = 5,
-    seed: int = 0,
-    **settings,
-) -> Separator:
-    """Learn the gains from all pieces of a recording; the parameters are those of :func:`fastmira`.
-
-    Parameters
-    ----------
-    pieces : iterable of (Tensor of shape (mics, samples), Tensor or None)
-        Consecutive pieces of the recording; read once, none is kept.
-
-    Returns
-    -------
-    Separator
-        Separates with those gains, whatever the piece.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mics = torch.randn(2, 9000, generator=torch.Generator().manual_seed(0))
-    >>> learn([(mics[:, :5000], None), (mics[:, 5000:], None)]).gains.shape
-    torch.Size([2, 2])
-    """
     chosen = choose_settings(PRESETS, preset, settings)
-    _check_counts(projections=(projections, 1), learn_iter=(learn_iter, 0), seed=(seed, 0))
+    check_int("projections", projections, 1)
+    check_int("learn_iter", learn_iter, 0)
+    check_int("seed", seed, 0)
+    close, own_mics = close_matrix(close_mics, assignment, n_sources, recording.n_mics)
     # Projections have no order in time: nothing to thin by comparison with neighbours, nor to filter.
     virtual = replace(chosen, n_iter=learn_iter, first_passes=0, footprint=None)
-    power = projected_powers(pieces, virtual, projections, seed)
-    close, own_mics = close_matrix(close_mics, assignment, n_sources, power.shape[1])
-    scale = equaliser(power, virtual)
-    power /= scale
+    power = projected_powers(recording.pieces(), virtual, projections, seed)
     close = close.to(power.device)
-    gains = first_gains(close, len(power), virtual, power)
-    found = fit(power, first_psd(power, gains, close, virtual), gains, close, virtual)
+    found, scale = fit_powers(power, virtual, close, own_mics)
     relative = relative_gains(found.gains, scale, own_mics)
     amplitude = amplitude_gains(found, scale, own_mics, chosen.alpha)
     learned = {"projections": projections, "learn_iter": learn_iter, "seed": seed}
-    separation = replace(chosen, gain_iter=0, reselect=False)
+    kept = replace(chosen, gain_iter=0, reselect=False)
 
-    def separate(mics: Tensor, mixdown: Tensor | None = None) -> Reduction:
-        piece = reduce_powers(
-            mics, sample_rate, "fastmira", separation, close_mics, assignment, n_sources, relative.to(mics)
-        )
+    def separate(mics, mixdown):
+        piece = reduce_piece(mics, kept, close, own_mics, relative.to(mics), callback)
         return replace(piece, gains=amplitude.to(mics), details=piece.details | learned)
 
     return Separator(
-        separate=separate,
-        close_mics=own_mics,
-        overlap=piece_overlap(sample_rate, chosen),
+        separate,
+        own_mics,
+        overlap=piece_overlap(recording.sample_rate, chosen),
         gains=amplitude,
         n_iter=chosen.n_iter,
         details={"settings": asdict(chosen)} | learned,
     )
-
-
-def _check_counts(**counts):
-    for name, (value, least) in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{name}: expected an int, got {value!r}")
-        if value < least:
-            raise ValueError(f"{name}: expected {least} or more, got {value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor
 from irtools.kernels.blocks import frequency_blocks
 from irtools.kernels.median_filter import median_filter
 from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
-from irtools.methods.powers.settings import FLOOR, NOISE, Settings, footprint_of, in_threads
-from irtools.methods.powers.spectra import logistic
+from irtools.methods.iteration import Iterations
+from irtools.methods.powers.settings import FLOOR, NOISE, PowerSettings, footprint_of, in_threads
 
 _RESELECTED = 0.8
 
@@ -38,27 +39,14 @@ class Fit:
     cost: list[float]
 
 
-def first_gains(close: Tensor, freqs: int, settings: Settings, like: Tensor) -> Tensor:
-    """Λ before the first iteration: 1 at the close microphones, ``leakage`` at the others.
-
-    Examples
-    --------
-    >>> first_gains(torch.eye(2, dtype=torch.bool), 1, Settings(), torch.ones(1))
-    tensor([[[1.0000, 0.1000],
-             [0.1000, 1.0000]]])
-    """
+def first_gains(close: Tensor, freqs: int, settings: PowerSettings, like: Tensor) -> Tensor:
+    """Λ before the first iteration: 1 at the close microphones, ``leakage`` at the others."""
     start = close.to(like).clamp_min(settings.leakage)
     return start.repeat(freqs if settings.per_frequency else 1, 1, 1)
 
 
-def first_psd(power: Tensor, gains: Tensor, close: Tensor, settings: Settings) -> Tensor:
-    """P before the first iteration: the mean over the close microphones of v_k / λ_kn, then thinned and filtered.
-
-    Notes
-    -----
-    A pass of thinning multiplies p_n by a logistic function of ``(1 + p̃_n) / (1 + Σ_n p̃_n)``, where p̃ is p
-    smoothed over a Hamming window.
-    """
+def first_psd(power: Tensor, gains: Tensor, close: Tensor, settings: PowerSettings) -> Tensor:
+    """P before the first iteration: the mean over the close microphones of v_k / λ_kn, then thinned and filtered."""
     weights = close.to(power) / close.sum(0)
     psd = ((weights / gains).mT @ power).clamp_min_(FLOOR)
     for _ in range(settings.first_passes):
@@ -66,7 +54,14 @@ def first_psd(power: Tensor, gains: Tensor, close: Tensor, settings: Settings) -
     return _filtered(psd, footprint_of(settings))
 
 
-def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Settings) -> Fit:
+def fit(
+    power: Tensor,
+    psd: Tensor,
+    gains: Tensor,
+    close: Tensor,
+    settings: PowerSettings,
+    callback: Callable | None = None,
+) -> Fit:
     """Alternate between P and Λ for ``n_iter`` iterations.
 
     Parameters
@@ -78,7 +73,9 @@ def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Sett
     gains : Tensor, shape (freqs, mics, sources) or (1, mics, sources)
         First Λ, positive.
     close : Tensor, shape (mics, sources), bool
-    settings : Settings
+    settings : PowerSettings
+    callback : callable, optional
+        ``callback(iteration, cost, gains=..., psd=...)`` hears of each iteration.
 
     Returns
     -------
@@ -94,28 +91,21 @@ def fit(power: Tensor, psd: Tensor, gains: Tensor, close: Tensor, settings: Sett
     Nothing ties the frequencies together but a kernel, the steps of common gains and the selection of close
     microphones: without them each block of frequencies is iterated to the end while it is in the cache.
     """
-    n_iter = 1 if settings.approximate else settings.n_iter
     psd, common = psd.clone(), not settings.per_frequency
-    together = settings.footprint is not None or settings.reselect or settings.track_cost
+    together = settings.footprint is not None or settings.reselect or settings.track_cost or callback is not None
     if together or (common and settings.gain_iter):
-        return _iterate(power, psd, gains, close, n_iter, settings)
+        return _iterate(power, psd, gains, close, settings, callback)
 
     def whole(block):
         # The block of P is moved in place: psd[block] is a view.
-        return _iterate(power[block], psd[block], _of_block(gains, block), close, n_iter, settings).gains
+        return _iterate(power[block], psd[block], _of_block(gains, block), close, settings).gains
 
     parts = in_threads(whole, frequency_blocks(power), power)
     return Fit(psd, gains if common else torch.cat(parts), close, [])
 
 
 def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
-    """Sum over all bins of the β-divergence of V + ε from ΛP + ε.
-
-    Examples
-    --------
-    >>> divergence(torch.full((1, 1, 1), 4.0), torch.ones(1, 1, 1), torch.ones(1, 1, 1), 2)
-    4.5
-    """
+    """Sum over all bins of the β-divergence of V + ε from ΛP + ε."""
     total = 0.0
     for block in frequency_blocks(power):
         model = (_of_block(gains, block) @ psd[block]).double() + NOISE
@@ -130,25 +120,25 @@ def divergence(power: Tensor, psd: Tensor, gains: Tensor, beta: float) -> float:
     return total
 
 
-def _iterate(power, psd, gains, close, n_iter, settings):
+def _iterate(power, psd, gains, close, settings, callback=None):
     """The iterations on some frequencies; without a kernel, ``psd`` itself is moved."""
     kernel = footprint_of(settings)
-    cost = [divergence(power, psd, gains, settings.beta)] if settings.track_cost else []
-    for iteration in range(1, n_iter + 1):
+    loop = Iterations("power model", settings.n_iter, callback)
+    if settings.track_cost:
+        loop.cost.append(divergence(power, psd, gains, settings.beta))
+    for _ in loop:
         sums = _move_psd(power, psd, gains, close, settings)
         if kernel is not None:
             psd, sums = _filtered(psd, kernel), None
         for _ in range(settings.gain_iter):
             numerator, denominator = sums or _gain_sums(power, psd, gains, settings)
             gains, sums = _moved(gains, numerator, denominator, settings), None
-        if not torch.isfinite(gains).all():
-            raise FloatingPointError(f"gains: not finite at iteration {iteration}")
         if settings.reselect:
             middle = gains.median(0).values
             close = middle > _RESELECTED * middle.max(0).values
-        if settings.track_cost:
-            cost.append(divergence(power, psd, gains, settings.beta))
-    return Fit(psd, gains, close, cost)
+        cost = divergence(power, psd, gains, settings.beta) if settings.track_cost else None
+        loop.record(cost, gains=gains, psd=psd)
+    return Fit(psd, gains, close, loop.cost)
 
 
 def _move_psd(power, psd, gains, close, settings):
@@ -162,8 +152,6 @@ def _move_psd(power, psd, gains, close, settings):
                 psd[block], *found = psd_update(v, p, g, **options)
             else:
                 psd[block] = psd_step(v, p, g, **options)
-        elif settings.approximate:
-            psd[block] = _approximate_update(v, p, g, close, settings)
         else:
             psd[block] = wiener_update(v, p, g, close.to(v), alpha=settings.alpha, noise=NOISE, floor=FLOOR)
         return found
@@ -171,18 +159,6 @@ def _move_psd(power, psd, gains, close, settings):
     return [
         _joined(part, settings) for part in zip(*in_threads(step, frequency_blocks(power), power), strict=True)
     ] or None
-
-
-def _approximate_update(power, psd, gains, close, settings):
-    """P of the masked close microphones, with a logistic function of the masks."""
-    weights = close.to(power) / close.sum(0)
-    total = gains @ psd + NOISE
-    out = torch.empty_like(psd)
-    for n in range(psd.shape[1]):
-        shares = gains[:, :, n, None] * psd[:, None, n] / total
-        masked = logistic(shares, settings.slope, settings.threshold) ** settings.alpha * power
-        out[:, n] = ((weights[:, n] / gains[:, :, n])[:, :, None] * masked).sum(1)
-    return out.clamp_min(FLOOR)
 
 
 def _gain_sums(power, psd, gains, settings):
@@ -212,14 +188,15 @@ def _filtered(psd, kernel):
 
 
 def _thinned(psd, settings):
-    """One pass of thinning, over blocks of frequencies with the neighbours that their smoothing needs."""
+    """One pass: p_n times a logistic function of (1 + p̃_n) / (1 + Σ_n p̃_n), p̃ being p under a Hamming window."""
+    # Block by block, with the neighbouring frequencies that the smoothing of a block needs.
     out, freqs, span = torch.empty_like(psd), len(psd), settings.smoothing[0]
 
     def thin(block):
         rows = torch.arange(block.start - span // 2, block.stop + span - 1 - span // 2, device=psd.device)
         smooth = _smooth(_smooth(psd[rows.clamp(0, freqs - 1)], 0, span, inside=True), 2, settings.smoothing[1])
         ratio = (smooth + 1) / (smooth.sum(1, keepdim=True) + 1)
-        out[block] = psd[block] * logistic(ratio, settings.first_slope, settings.first_threshold)
+        out[block] = psd[block] * torch.sigmoid(settings.first_slope * (ratio - settings.first_threshold))
 
     in_threads(thin, frequency_blocks(psd), psd)
     return out.clamp_min_(FLOOR)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
-from torch import Tensor
+from irtools.methods.powers.reduction import learn_in_turn
+from irtools.methods.powers.settings import PowerSettings
+from irtools.methods.separator import Recording, Separator, choose_settings
 
-from irtools.methods.powers.reduction import learn_in_turn, reduce_powers, separate_images
-from irtools.methods.powers.settings import Settings, choose_settings
-from irtools.methods.separator import Reduction, Separator
-
-_PRACTICAL = Settings(window_size=8192, hop=2048, leakage=0.1, n_iter=5, gain_iter=3, gain_floor=1e-3)
-_PAPER = Settings(
+_PRACTICAL = PowerSettings(window_size=8192, hop=2048, leakage=0.1, n_iter=5, gain_iter=3, gain_floor=1e-3)
+_PAPER = PowerSettings(
     window_size=8192,
     hop=819,
     leakage=0.8,
@@ -25,40 +23,41 @@ PRESETS = {"practical": _PRACTICAL, "paper": _PAPER}
 
 
 def kamir(
-    mics: Tensor,
-    sample_rate: int | None = None,
+    recording: Recording,
     *,
     assignment=None,
     n_sources: int | None = None,
     close_mics=None,
     preset: str = "practical",
+    callback: Callable | None = None,
     **settings,
-) -> Reduction:
+) -> Separator:
     """Reduce bleed with KAMIR: Wiener masks from the power of each source and its gain to each microphone.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; not used, every method takes it.
+    recording : Recording
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
+        Number of sources where ``assignment`` is not given; by default one per microphone.
     close_mics : sequence of sequences of int, or matrix (mics, sources) of 0 and 1, optional
-        Several close microphones a source; a source is estimated at the first of its own.
+        Several close microphones per source; a source is estimated at the first of its own.
     preset : "practical" or "paper"
         Settings chosen by measurement on simulated stages, or those of the published system.
+    callback : callable, optional
+        ``callback(iteration, cost, gains=..., psd=...)`` hears of each iteration.
     **settings
-        Fields of :class:`irtools.methods.powers.settings.Settings` that replace those of the preset.
+        Fields of :class:`irtools.methods.powers.settings.PowerSettings` that replace those of the preset.
 
     Returns
     -------
-    Reduction
-        ``gains[k, n]`` is the root, of order α, of the modelled power of source n at microphone k, summed over the
-        recording, relative to its own microphone. ``details`` has ``power_gains`` (Λ per frequency, relative to the
-        own microphone, Tensor of shape (freqs, mics, sources)), ``close_mics`` and ``settings``. ``cost`` is the
-        divergence, in units of the mean power, with ``track_cost=True``.
+    Separator
+        Starts each piece at the gains of the one before. ``gains[k, n]`` is the root, of order α, of the modelled
+        power of source n at microphone k, summed over the piece, relative to its own microphone. ``details`` has
+        ``power_gains`` (Λ per frequency, relative to the own microphone, Tensor of shape (freqs, mics, sources)),
+        ``close_mics`` and ``settings``. ``cost`` is the divergence, in units of the mean power, with
+        ``track_cost=True``.
 
     Raises
     ------
@@ -76,7 +75,7 @@ def kamir(
     number of iterations is a choice between separation and distortion, not a search for convergence.
 
     The masks ``w_kn = λ_kn p_n / Σ_n' λ_kn' p_n'`` add up to one over the sources: they share a microphone out, and can
-    undo neither its own gain nor delay. With ``approximate=True`` a logistic function replaces them, in one iteration.
+    undo neither its own gain nor delay.
 
     Differs from the paper and its first implementation in: all p_n move at once, so that the order of the sources does
     not matter; the noise floor has a lower bound, so that digital silence is not divided by; masks go to the recording
@@ -92,60 +91,14 @@ def kamir(
 
     Examples
     --------
-    >>> import torch
-    >>> generator = torch.Generator().manual_seed(0)
-    >>> sources = torch.randn(2, 20000, generator=generator) * torch.tensor([[0.1], [1.0]])
+    >>> import irtools as ir
+    >>> sources = torch.randn(2, 20000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.1], [1.0]])
     >>> sources[0, :10000], sources[1, 10000:] = 0, 0
     >>> mics = torch.tensor([[1.0, 0.3], [0.3, 1.0]]) @ sources
-    >>> found = kamir(mics, window_size=512, hop=128)
+    >>> found = ir.reduce(mics, 8000, "kamir", window_size=512, hop=128)
     >>> before, after = ((x - sources).square().sum() for x in (mics, found.sources))
     >>> bool(after < 0.2 * before)
     True
     """
     chosen = choose_settings(PRESETS, preset, settings)
-    return reduce_powers(mics, sample_rate, "kamir", chosen, close_mics, assignment, n_sources)
-
-
-def learn(
-    pieces: Iterable[tuple[Tensor, Tensor | None]],
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    close_mics=None,
-    preset: str = "practical",
-    **settings,
-) -> Separator:
-    """A separator that starts each piece at the gains of the one before; the parameters are those of :func:`kamir`.
-
-    Parameters
-    ----------
-    pieces : iterable of (Tensor of shape (mics, samples), Tensor or None)
-        Only the first is read, for its number of microphones.
-
-    Returns
-    -------
-    Separator
-        See :func:`irtools.methods.powers.reduction.learn_in_turn`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> learn(iter([(torch.zeros(3, 100), None)])).overlap
-    44100
-    """
-    chosen = choose_settings(PRESETS, preset, settings)
-    return learn_in_turn(pieces, sample_rate, "kamir", chosen, close_mics, assignment, n_sources)
-
-
-def kamir_images(mics: Tensor, *, close_mics=None, preset: str = "practical", **settings) -> Tensor:
-    """Images of all sources at all microphones, shape (mics, sources, samples), with the parameters of :func:`kamir`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mics = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
-    >>> torch.allclose(kamir_images(mics).sum(1), mics, atol=1e-5)
-    True
-    """
-    return separate_images(mics, choose_settings(PRESETS, preset, settings), close_mics)
+    return learn_in_turn(recording, chosen, close_mics, assignment, n_sources, callback)

@@ -1,7 +1,7 @@
 """KAMIR, MIRA and FastMIRA as printed: every rule as a loop over microphones and sources.
 
-The specification that :mod:`irtools.methods.powers.fit` is tested and timed against; the book shows this listing.
-Noise-floor equalisation, the approximate variant and the selection of close microphones are not in it.
+The specification that :mod:`irtools.methods.powers.fit` is tested and timed against. Noise-floor equalisation and the
+selection of close microphones are not in it.
 """
 
 from __future__ import annotations
@@ -11,31 +11,14 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from irtools.methods.powers.settings import FLOOR, NOISE, Settings, close_matrix, footprint_of
+from irtools.methods.powers.settings import FLOOR, NOISE, PowerSettings, close_matrix, footprint_of
 from irtools.stft import istft, stft
 
 
-def reduce_by_loops(mics: Tensor, settings: Settings, known_gains: ndarray | None = None) -> tuple[Tensor, ndarray]:
-    """Every source at its own microphone, one microphone a source.
-
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    settings : Settings
-    known_gains : ndarray, shape (mics, sources, freqs), optional
-        First Λ.
-
-    Returns
-    -------
-    sources : Tensor, shape (sources, samples)
-    gains : ndarray, shape (mics, sources, freqs)
-
-    Examples
-    --------
-    >>> mics = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
-    >>> reduce_by_loops(mics, Settings(window_size=512, hop=128))[0].shape
-    torch.Size([2, 3000])
-    """
+def reduce_by_loops(
+    mics: Tensor, settings: PowerSettings, known_gains: ndarray | None = None
+) -> tuple[Tensor, ndarray]:
+    """Sources (sources, samples), each at its own microphone n, and Λ (mics, sources, freqs)."""
     grid = settings.window_size, settings.hop, settings.window
     spectra = stft(mics, *grid).numpy()
     power = np.abs(spectra) ** settings.alpha
@@ -50,30 +33,9 @@ def reduce_by_loops(mics: Tensor, settings: Settings, known_gains: ndarray | Non
 
 
 def fit_by_loops(
-    power: ndarray, close: ndarray, settings: Settings, known_gains: ndarray | None = None
+    power: ndarray, close: ndarray, settings: PowerSettings, known_gains: ndarray | None = None
 ) -> tuple[ndarray, ndarray]:
-    """P and Λ of the powers of the microphones.
-
-    Parameters
-    ----------
-    power : ndarray, shape (mics, freqs, frames)
-        V.
-    close : ndarray, shape (mics, sources), bool
-    settings : Settings
-    known_gains : ndarray, shape (mics, sources, freqs), optional
-        First Λ.
-
-    Returns
-    -------
-    psd : ndarray, shape (sources, freqs, frames)
-    gains : ndarray, shape (mics, sources, freqs)
-
-    Examples
-    --------
-    >>> psd, gains = fit_by_loops(np.ones((2, 3, 4)), np.eye(2, dtype=bool), Settings())
-    >>> psd.shape, gains.shape
-    ((2, 3, 4), (2, 2, 3))
-    """
+    """P (sources, freqs, frames) and Λ (mics, sources, freqs) of the powers V (mics, freqs, frames)."""
     k_mics, freqs, frames = power.shape
     n_sources, beta = close.shape[1], settings.beta
     gains = np.empty((k_mics, n_sources, freqs), power.dtype)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
-from torch import Tensor
+from irtools.methods.powers.reduction import learn_in_turn
+from irtools.methods.powers.settings import PowerSettings
+from irtools.methods.separator import Recording, Separator, choose_settings
 
-from irtools.methods.powers.reduction import learn_in_turn, reduce_powers, separate_images
-from irtools.methods.powers.settings import Settings, choose_settings
-from irtools.methods.separator import Reduction, Separator
-
-_PRACTICAL = Settings(
+_PRACTICAL = PowerSettings(
     beta=0.5,
     step="multiplicative",
     per_frequency=False,
@@ -20,7 +18,7 @@ _PRACTICAL = Settings(
     first_passes=2,
     sparsity=1.0,
 )
-_PUBLIC_CODE = Settings(
+_PUBLIC_CODE = PowerSettings(
     window="hamming",
     step="multiplicative",
     per_frequency=True,
@@ -35,36 +33,36 @@ PRESETS = {"practical": _PRACTICAL, "public-code": _PUBLIC_CODE}
 
 
 def mira(
-    mics: Tensor,
-    sample_rate: int | None = None,
+    recording: Recording,
     *,
     assignment=None,
     n_sources: int | None = None,
     close_mics=None,
     preset: str = "practical",
+    callback: Callable | None = None,
     **settings,
-) -> Reduction:
+) -> Separator:
     """Reduce bleed with MIRA: Wiener masks from multiplicative updates of powers and gains at all microphones.
 
     Parameters
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int, optional
-        In Hz; not used, every method takes it.
+    recording : Recording
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
-        Number of sources where ``assignment`` is not given; by default one a microphone.
+        Number of sources where ``assignment`` is not given; by default one per microphone.
     close_mics : sequence of sequences of int, or matrix (mics, sources) of 0 and 1, optional
-        Several close microphones a source; a source is estimated at the first of its own.
+        Several close microphones per source; a source is estimated at the first of its own.
     preset : "practical" or "public-code"
         Settings chosen by measurement on simulated stages, or those with which public code ships.
+    callback : callable, optional
+        ``callback(iteration, cost, gains=..., psd=...)`` hears of each iteration.
     **settings
-        Fields of :class:`irtools.methods.powers.settings.Settings` that replace those of the preset.
+        Fields of :class:`irtools.methods.powers.settings.PowerSettings` that replace those of the preset.
 
     Returns
     -------
-    Reduction
+    Separator
         As :func:`irtools.methods.powers.kamir.kamir` gives it; ``details["power_gains"]`` has one frequency where the
         gains are common to all and nothing is equalised.
 
@@ -98,60 +96,14 @@ def mira(
 
     Examples
     --------
-    >>> import torch
-    >>> generator = torch.Generator().manual_seed(0)
-    >>> sources = torch.randn(2, 20000, generator=generator)
+    >>> import irtools as ir
+    >>> sources = torch.randn(2, 20000, generator=torch.Generator().manual_seed(0))
     >>> sources[0, :10000], sources[1, 10000:] = 0, 0
     >>> mics = torch.tensor([[1.0, 0.3], [0.3, 1.0]]) @ sources
-    >>> found = mira(mics, window_size=512, hop=128)
+    >>> found = ir.reduce(mics, 8000, "mira", window_size=512, hop=128)
     >>> before, after = ((x - sources).square().sum() for x in (mics, found.sources))
     >>> bool(after < 0.2 * before)
     True
     """
     chosen = choose_settings(PRESETS, preset, settings)
-    return reduce_powers(mics, sample_rate, "mira", chosen, close_mics, assignment, n_sources)
-
-
-def learn(
-    pieces: Iterable[tuple[Tensor, Tensor | None]],
-    sample_rate: int | None = None,
-    *,
-    assignment=None,
-    n_sources: int | None = None,
-    close_mics=None,
-    preset: str = "practical",
-    **settings,
-) -> Separator:
-    """A separator that starts each piece at the gains of the one before; the parameters are those of :func:`mira`.
-
-    Parameters
-    ----------
-    pieces : iterable of (Tensor of shape (mics, samples), Tensor or None)
-        Only the first is read, for its number of microphones.
-
-    Returns
-    -------
-    Separator
-        See :func:`irtools.methods.powers.reduction.learn_in_turn`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> learn(iter([(torch.zeros(3, 100), None)])).close_mics
-    [0, 1, 2]
-    """
-    chosen = choose_settings(PRESETS, preset, settings)
-    return learn_in_turn(pieces, sample_rate, "mira", chosen, close_mics, assignment, n_sources)
-
-
-def mira_images(mics: Tensor, *, close_mics=None, preset: str = "practical", **settings) -> Tensor:
-    """Images of all sources at all microphones, shape (mics, sources, samples), with the parameters of :func:`mira`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mics = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
-    >>> torch.allclose(mira_images(mics).sum(1), mics, atol=1e-5)
-    True
-    """
-    return separate_images(mics, choose_settings(PRESETS, preset, settings), close_mics)
+    return learn_in_turn(recording, chosen, close_mics, assignment, n_sources, callback)

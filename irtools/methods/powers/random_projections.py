@@ -7,41 +7,16 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from irtools.methods.powers.settings import Settings
+from irtools.methods.powers.settings import PowerSettings
 from irtools.methods.powers.spectra import fractional_power
 from irtools.stft import stft
 
 
 def projected_powers(
-    pieces: Iterable[tuple[Tensor, Tensor | None]], settings: Settings, projections: int, seed: int
+    pieces: Iterable[tuple[Tensor, Tensor | None]], settings: PowerSettings, projections: int, seed: int
 ) -> Tensor:
-    """|Σ_t X(f, t) Q(t, r)|^α in units of its mean, in memory that does not grow with the recording.
-
-    Parameters
-    ----------
-    pieces : iterable of (Tensor of shape (mics, samples), Tensor or None)
-        Consecutive pieces of the recording; read once, none is kept.
-    settings : Settings
-        Of the spectra, and α.
-    projections : int
-        Number of virtual frames.
-    seed : int
-
-    Returns
-    -------
-    Tensor, shape (freqs, mics, projections), dtype of the pieces
-
-    Notes
-    -----
-    The entries of Q are independent and standard normal, drawn afresh for each piece but shared by all microphones:
-    a frame keeps the same weight in every microphone, so that V ≈ ΛP holds for the projections with the Λ of the
-    recording and P the powers of the projected sources. Public code draws another Q for each microphone.
-
-    Examples
-    --------
-    >>> projected_powers([(torch.ones(2, 9000), None)], Settings(), projections=8, seed=0).shape
-    torch.Size([2049, 2, 8])
-    """
+    """|Σ_t X(f, t) Q(t, r)|^α (freqs, mics, projections) in units of its mean, in memory that does not grow."""
+    # One Q for all microphones: a frame keeps its weight in each, so that V ≈ ΛP holds for the projections too.
     generator, total = torch.Generator().manual_seed(seed), None
     for mics, _ in pieces:
         frames = 1 + mics.shape[1] // settings.hop

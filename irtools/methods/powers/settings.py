@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from irtools.checks import check_assignment
+from irtools.checks import check_assignment, check_choice, check_int, check_number
 
 # Everything is in units of the mean power of the recording, or of its noise floor once equalised.
 NOISE = 1e-10
@@ -18,7 +17,7 @@ FLOOR = 1e-16
 
 
 @dataclass(frozen=True)
-class Settings:
+class PowerSettings:
     """Every parameter of the family; the three methods are choices of them.
 
     Attributes
@@ -51,14 +50,10 @@ class Settings:
         The quantile over time that is taken for the noise floor.
     footprint : (int, int), sequence of rows of bool, or None
         Kernel of the back-fitting: P is replaced by its median over these bins (freqs, frames) in each iteration.
-    approximate : bool
-        One iteration only, in which a logistic function of it replaces every mask.
-    slope, threshold : float
-        Of that function, 1 / (1 + exp(-slope (w - threshold))).
     first_passes : int
         Passes of logistic thinning of the first P.
     first_slope, first_threshold : float
-        Of those passes.
+        Of the logistic function 1 / (1 + exp(-slope (w - threshold))) of those passes.
     smoothing : (int, int)
         Hamming window (freqs, frames) over which those passes compare the sources.
     sparsity : float
@@ -85,9 +80,6 @@ class Settings:
     equalise: str = "none"
     floor_quantile: float = 0.05
     footprint: object = None
-    approximate: bool = False
-    slope: float = 20.0
-    threshold: float = 0.6
     first_passes: int = 0
     first_slope: float = 5.0
     first_threshold: float = 0.5
@@ -97,68 +89,42 @@ class Settings:
     track_cost: bool = False
 
     def __post_init__(self):
-        _check_numbers(self)
+        if check_int("window_size", self.window_size, 4, unit="samples") % 2:
+            raise ValueError(f"window_size: expected an even number of samples, got {self.window_size}")
+        check_int("hop", self.hop, 1, self.window_size // 2, unit="samples (half the window at most)")
+        for name in ("n_iter", "gain_iter", "first_passes"):
+            check_int(name, getattr(self, name), 0)
+        for name, (least, most) in _RANGES.items():
+            check_number(name, getattr(self, name), least, most)
         for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("per_frequency", "normalise_rows", "approximate", "reselect", "track_cost"):
+            check_choice(name, getattr(self, name), known)
+        for name in ("per_frequency", "normalise_rows", "reselect", "track_cost"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}: expected True or False, got {getattr(self, name)!r}")
-        if len(self.smoothing) != 2 or any(not _is_int(side) or side < 1 for side in self.smoothing):
+        if len(self.smoothing) != 2:
             raise ValueError(f"smoothing: expected two positive integers (freqs, frames), got {self.smoothing!r}")
+        for side in self.smoothing:
+            check_int("smoothing", side, 1)
         if self.sparsity and self.step == "wiener":
             raise ValueError("sparsity: the step 'wiener' has no penalty; expected 0, or step='multiplicative'")
         footprint_of(self)
 
 
 _CHOICES = {"window": ("hann", "hamming"), "step": ("wiener", "multiplicative"), "equalise": ("floor", "level", "none")}
-_COUNTS = {"n_iter": 0, "gain_iter": 0, "first_passes": 0}
 _RANGES = {
     "alpha": (1e-3, 2.0),
     "beta": (0.0, 2.0),
     "leakage": (1e-10, 1.0),
     "gain_floor": (1e-10, 1.0),
     "floor_quantile": (0.0, 1.0),
-    "slope": (0.0, math.inf),
-    "threshold": (0.0, 1.0),
-    "first_slope": (0.0, math.inf),
+    "first_slope": (0.0, None),
     "first_threshold": (0.0, 1.0),
-    "sparsity": (0.0, math.inf),
+    "sparsity": (0.0, None),
 }
 
 
-def _is_int(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_numbers(settings):
-    size, hop = settings.window_size, settings.hop
-    if not (_is_int(size) and size >= 4 and size % 2 == 0):
-        raise ValueError(f"window_size: expected an even number of samples, 4 or more, got {size!r}")
-    if not (_is_int(hop) and 1 <= hop <= size // 2):
-        raise ValueError(f"hop: expected 1 to {size // 2} samples (half the window), got {hop!r}")
-    for name, least in _COUNTS.items():
-        value = getattr(settings, name)
-        if not _is_int(value):
-            raise TypeError(f"{name}: expected an int, got {value!r}")
-        if value < least:
-            raise ValueError(f"{name}: expected {least} or more, got {value}")
-    for name, (low, high) in _RANGES.items():
-        value = getattr(settings, name)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise TypeError(f"{name}: expected a number, got {value!r}")
-        if not (low <= value <= high and math.isfinite(value)):
-            raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value!r}")
-
-
-def footprint_of(settings: Settings) -> Tensor | None:
-    """The kernel of the settings as a matrix of bool, or None.
-
-    Examples
-    --------
-    >>> footprint_of(Settings(footprint=(1, 3)))
-    tensor([[True, True, True]])
-    """
+def footprint_of(settings: PowerSettings) -> Tensor | None:
+    """The kernel of the settings as a matrix of bool, or None."""
     shape = settings.footprint
     if shape is None:
         return None
@@ -173,49 +139,11 @@ def footprint_of(settings: Settings) -> Tensor | None:
     raise ValueError(f"footprint: expected None, (freqs, frames) or a matrix with at least one bin, got {shape!r}")
 
 
-def choose_settings(presets: dict[str, Settings], preset: str, changes: dict) -> Settings:
-    """The settings of a preset with some of them changed; a wrong name is refused with those that exist.
-
-    Examples
-    --------
-    >>> choose_settings({"mine": Settings()}, "mine", {"n_iter": 2}).n_iter
-    2
-    """
-    if preset not in presets:
-        raise ValueError(f"preset: expected one of {', '.join(presets)}, got {preset!r}")
-    known = [field.name for field in fields(Settings)]
-    for name in changes:
-        if name not in known:
-            raise TypeError(f"{name}: not a setting of the power model; expected one of {', '.join(known)}")
-    return replace(presets[preset], **changes)
-
-
 def close_matrix(close_mics, assignment, n_sources: int | None, n_mics: int) -> tuple[Tensor, list[int]]:
-    """Which microphones are close to which source, and the one at which each source is estimated.
+    """Which microphones are close to which source (mics, sources), and the one at which each source is estimated.
 
-    Parameters
-    ----------
-    close_mics : sequence of sequences of int, matrix (mics, sources) of 0 and 1, or None
-        The close microphones of every source, several if it has several.
-    assignment, n_sources
-        As in :func:`irtools.checks.check_assignment`, for one close microphone a source.
-    n_mics : int
-
-    Returns
-    -------
-    close : Tensor, shape (mics, sources), bool
-    own_mics : list of int
-        The first of each; no microphone is the first of two sources.
-
-    Raises
-    ------
-    ValueError
-        Indices out of range, a source without a microphone, or both ``close_mics`` and one of the others.
-
-    Examples
-    --------
-    >>> close_matrix([[0, 1], [2]], None, None, 3)[1]
-    [0, 2]
+    ``close_mics`` lists the close microphones of every source, the first being the one at which it is estimated, or is
+    a matrix (mics, sources) of 0 and 1; None leaves it to ``assignment`` and ``n_sources``.
     """
     if close_mics is None:
         own_mics = check_assignment(assignment, n_mics, n_sources)
@@ -253,18 +181,8 @@ def _mic_lists(close_mics, n_mics):
 
 
 def in_threads(function: Callable, items: Sequence, like: Tensor) -> list:
-    """``function`` of every item, in their order, on as many threads as torch uses.
-
-    Notes
-    -----
-    On a processor, operations on one block or one microphone are too short to be shared among threads: waiting for
-    each other takes longer, much longer where other programs are at work. So each thread computes alone.
-
-    Examples
-    --------
-    >>> in_threads(abs, [-1, 2, -3], torch.zeros(1))
-    [1, 2, 3]
-    """
+    """``function`` of every item, in their order, on as many threads as torch uses."""
+    # One block or one microphone is too little work for several threads: each thread takes whole items instead.
     threads = torch.get_num_threads()
     if min(threads, len(items)) == 1 or like.device.type != "cpu":
         return [function(item) for item in items]

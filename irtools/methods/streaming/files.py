@@ -1,16 +1,18 @@
-"""Reduce a recording of any length, from file to file or in memory, with working memory bounded by one chunk."""
+"""Reduce a recording of any length from file to file, with working memory bounded by one piece."""
 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
-from irtools.methods.registry import choose_device
-from irtools.methods.separator import Reduction, check_mics
-from irtools.methods.streaming.piecewise import Piecewise, Recording, ends, silent_progress
+from irtools.checks import check_number
+from irtools.methods.registry import choose_device, find_method
+from irtools.methods.separator import ConvergenceWarning, Recording, Reduction, Separator
+from irtools.methods.streaming.pieces import CrossFade, cut
 from irtools.recording.audit import Auditor
 from irtools.recording.reading import MultitrackReader
 from irtools.recording.writing import MultitrackWriter
@@ -20,6 +22,10 @@ _REPORTED_VALUES = 1024
 _LEFT_OUT = object()
 
 
+def silent_progress(stage: str, done: int, total: int) -> None:
+    """Where nobody wants to hear of progress."""
+
+
 def reduce_files(
     reader: MultitrackReader,
     out_dir: Path,
@@ -27,12 +33,11 @@ def reduce_files(
     *,
     mixdown: MultitrackReader | None = None,
     chunk_seconds: float = 30.0,
-    overlap_seconds: float = 1.0,
     device: str = "auto",
     on_chunk: Callable[[str, int, int], None] = silent_progress,
     **options,
 ) -> dict:
-    """Reduce the recording behind ``reader`` into one file a source, named like the source's close microphone.
+    """Reduce the recording behind ``reader`` into one file per source, named like the source's close microphone.
 
     Parameters
     ----------
@@ -47,9 +52,6 @@ def reduce_files(
     chunk_seconds : float
         Length of the pieces that are in memory at a time; rounded up to what the method needs. The last piece has up to
         one and a half of it, and a recording no longer than that is reduced in one piece.
-    overlap_seconds : float
-        What consecutive pieces share, at most half a chunk, for a method that reduces each piece on its own. A method
-        that learns from the recording knows the overlap that it needs.
     device : str
         As in :func:`irtools.reduce`.
     on_chunk : callable
@@ -93,32 +95,31 @@ def reduce_files(
     >>> report["method"], report["outputs"], report["samples"], len(report["pieces"])
     ('am', ['a', 'b'], 900, 2)
     """
-    _check_mixdown(reader, mixdown)
     start = time.perf_counter()
     target = choose_device(device)
-    auditor, audited = Auditor(reader.names), 0
+    chosen = find_method(method, mixdown is not None)
+    _check_mixdown(reader, mixdown)
+    check_number("chunk_seconds", chunk_seconds, above=0, unit="seconds")
+    size = max(1, round(chunk_seconds * reader.sample_rate))
 
-    def read(first: int, end: int) -> tuple[Tensor, Tensor | None]:
-        nonlocal audited
-        mics = reader.read(first, end - first)
-        if end > audited:
-            auditor.add(mics[:, audited - first :])
-            audited = end
-        return mics.to(target), mixdown.read(first, end - first)[0].to(target) if mixdown else None
+    recording = _open(reader, mixdown, target, cut(reader.samples, size), on_chunk)
+    separator = chosen.learn(recording, **options)
+    cuts, overlap = _cut_to_separate(recording, separator, size)
 
-    run = Piecewise(
-        Recording(read, len(reader.names), reader.samples, reader.sample_rate, mixdown is not None),
-        method,
-        chunk_seconds=chunk_seconds,
-        overlap_seconds=overlap_seconds,
-        options=options,
-        on_chunk=on_chunk,
-    )
-    outputs = [reader.names[mic] for mic in run.separator.close_mics]
+    outputs = [reader.names[mic] for mic in separator.close_mics]
+    told, faded, auditor = Told(separator, recording, cuts), CrossFade(overlap), Auditor(reader.names)
     with MultitrackWriter(out_dir, outputs, reader.sample_rate, samples=reader.samples) as writer:
-        for stretch in run.stretches():
-            writer.write(stretch.cpu())
-    outcome, seconds = run.outcome(), time.perf_counter() - start
+        on_chunk("separate", 0, reader.samples)
+        for first, end in cuts:
+            mics, mix = recording.read(first, end)
+            auditor.add(mics[:, 0 if first == 0 else overlap :])
+            writer.write(faded.add(told.separate(mics, mix).sources).cpu())
+            on_chunk("separate", end, reader.samples)
+        if overlap:
+            writer.write(faded.rest().cpu())
+    told.warn()
+
+    seconds = time.perf_counter() - start
     return {
         "method": method,
         "options": options,
@@ -126,102 +127,99 @@ def reduce_files(
         "outputs": outputs,
         "sample_rate": reader.sample_rate,
         "samples": reader.samples,
-        **_plain(outcome | {"cost": ends(outcome["cost"])}),
-        "pieces": run.pieces,
+        **_plain(told.outcome()),
+        "pieces": told.pieces,
         "findings": auditor.findings(),
         "device": str(target),
-        "chunk_seconds": run.cuts[0][1] / reader.sample_rate,
-        "overlap_seconds": run.overlap / reader.sample_rate,
+        "chunk_seconds": cuts[0][1] / reader.sample_rate,
+        "overlap_seconds": overlap / reader.sample_rate,
         "elapsed_s": seconds,
         "times_real_time": reader.samples / reader.sample_rate / seconds,
     }
 
 
-def reduce_in_chunks(
-    mics: Tensor,
-    sample_rate: int,
-    method: str = "closemic",
-    *,
-    mixdown: Tensor | None = None,
-    chunk_seconds: float = 30.0,
-    overlap_seconds: float = 1.0,
-    device: str = "auto",
-    on_chunk: Callable[[str, int, int], None] = silent_progress,
-    **options,
-) -> Reduction:
-    """Reduce a recording that is in memory, chunk by chunk: as :func:`reduce_files` does, without files.
-
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int
-        In Hz.
-    method : str
-        A key of :data:`irtools.METHODS`.
-    mixdown : Tensor, shape (samples,), optional
-        For a method that uses one.
-    chunk_seconds, overlap_seconds, device, on_chunk
-        As in :func:`reduce_files`.
-    **options
-        Parameters of the method.
-
-    Returns
-    -------
-    Reduction
-        ``sources`` has the dtype, device and number of samples of ``mics``; ``details`` has, besides the method's own,
-        ``gains_from`` and ``pieces`` as in the report of :func:`reduce_files`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :func:`irtools.reduce`.
-
-    Warns
-    -----
-    ConvergenceWarning
-        Once, with the number of pieces that did not converge.
-
-    Examples
-    --------
-    >>> import torch
-    >>> mics = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
-    >>> found = reduce_in_chunks(mics, 1000, "am", chunk_seconds=1, variant="notebook")
-    >>> found.sources.shape, len(found.details["pieces"])
-    (torch.Size([2, 3000]), 3)
-    """
-    check_mics(mics, sample_rate)
-    start = time.perf_counter()
-    target = choose_device(device, mics.device)
-    if mixdown is not None and (not isinstance(mixdown, Tensor) or mixdown.shape != mics.shape[1:]):
-        raise ValueError(f"mixdown: expected a Tensor of shape ({mics.shape[1]},), got {_shape(mixdown)}")
-
+def _open(reader, mixdown, target, cuts, on_chunk) -> Recording:
     def read(first: int, end: int) -> tuple[Tensor, Tensor | None]:
-        return mics[:, first:end].to(target), None if mixdown is None else mixdown[first:end].to(target)
+        mics = reader.read(first, end - first).to(target)
+        return mics, mixdown.read(first, end - first)[0].to(target) if mixdown else None
 
-    run = Piecewise(
-        Recording(read, *mics.shape, sample_rate, mixdown is not None),
-        method,
-        chunk_seconds=chunk_seconds,
-        overlap_seconds=overlap_seconds,
-        options=options,
-        on_chunk=on_chunk,
-    )
-    sources, done = mics.new_empty(len(run.separator.close_mics), mics.shape[1]), 0
-    for stretch in run.stretches():
-        sources[:, done : done + stretch.shape[1]] = stretch
-        done += stretch.shape[1]
-    outcome = run.outcome()
-    told = {"gains_from": outcome.pop("gains_from"), "pieces": run.pieces}
-    return Reduction(
-        **outcome
-        | {
-            "sources": sources,
-            "gains": None if outcome["gains"] is None else outcome["gains"].to(mics),
-            "seconds": time.perf_counter() - start,
-            "method": method,
-            "details": outcome["details"] | told,
+    return Recording(len(reader.names), reader.samples, reader.sample_rate, read, cuts, on_chunk)
+
+
+def _cut_to_separate(recording: Recording, separator: Separator, size: int) -> tuple[list[tuple[int, int]], int]:
+    """Pieces that overlap and are aligned as the separator needs it, and their overlap."""
+    if len(recording.cuts) == 1:
+        return recording.cuts, 0
+    overlap = _up(separator.overlap, separator.align)
+    size = _up(max(size, 2 * overlap), separator.align)
+    return cut(recording.samples, size, overlap), overlap
+
+
+def _up(samples: int, align: int) -> int:
+    return -(-samples // align) * align
+
+
+class Told:
+    """Separates piece by piece and keeps what a report tells of each, and of all of them."""
+
+    def __init__(self, separator: Separator, recording: Recording, cuts: list[tuple[int, int]]):
+        self.separator, self.rate, self.cuts = separator, recording.sample_rate, cuts
+        self.pieces, self._said = [], []
+        self._gains, self._n_iter, self._converged = 0, separator.n_iter, separator.converged
+
+    def separate(self, mics: Tensor, mixdown: Tensor | None) -> Reduction:
+        """The next piece; its convergence warning waits for :meth:`warn`."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            found = self.separator.reduce(mics, mixdown)
+        ours = [one for one in caught if issubclass(one.category, ConvergenceWarning)]
+        self._said += [str(one.message) for one in ours[:1]]
+        for one in caught:
+            if one not in ours:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        self._note(found, mics.shape[1])
+        return found
+
+    def warn(self) -> None:
+        """One warning for all pieces that did not converge."""
+        if self._said:
+            of = f" ({len(self._said)} of {len(self.cuts)} pieces)" if len(self.cuts) > 1 else ""
+            warnings.warn(self._said[0] + of, ConvergenceWarning, stacklevel=3)
+
+    def outcome(self) -> dict:
+        """The fields of :class:`Reduction` besides the samples, and ``gains_from``; of costs, the first and the last.
+
+        ``cost`` only where it is of the whole recording; ``n_iter`` is the largest of all pieces.
+        """
+        alone, gains, source = len(self.cuts) == 1, self.separator.gains, "recording"
+        if gains is None and self._last.gains is not None:
+            gains = self._last.gains if alone else self._gains / sum(end - start for start, end in self.cuts)
+            source = "recording" if alone else "mean of pieces"
+        return {
+            "gains": gains,
+            "gains_from": None if gains is None else source,
+            "cost": _ends(self._last.cost if alone else self.separator.cost),
+            "n_iter": self._n_iter,
+            "converged": self._converged,
+            "details": self._last.details if alone else self.separator.details or self._last.details,
         }
-    )
+
+    def _note(self, found, length):
+        start, end = (at / self.rate for at in self.cuts[len(self.pieces)])
+        own = {}
+        if self.separator.gains is None:
+            # Numbers, not tensors: these small ones would pin the memory around them.
+            gains = None if found.gains is None else found.gains.tolist()
+            own = {"n_iter": found.n_iter, "converged": found.converged, "gains": gains, "cost": _ends(found.cost)}
+        self.pieces.append({"start_s": start, "end_s": end} | own)
+        self._n_iter, self._converged = max(self._n_iter, found.n_iter), self._converged and found.converged
+        if found.gains is not None:
+            self._gains = self._gains + length * found.gains.double()
+        self._last = Reduction(None, found.gains, found.cost, details=found.details)
+
+
+def _ends(cost: Tensor | None) -> list[float] | None:
+    return None if cost is None else [float(cost[0]), float(cost[-1])]
 
 
 def _check_mixdown(reader, mixdown):
@@ -246,7 +244,3 @@ def _plain(value):
     if isinstance(value, Tensor) and value.numel() <= _REPORTED_VALUES and not value.is_complex():
         return value.tolist()
     return value if value is None or isinstance(value, (bool, int, float, str)) else _LEFT_OUT
-
-
-def _shape(value):
-    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

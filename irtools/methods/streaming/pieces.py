@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -12,28 +11,10 @@ from torch import Tensor
 def cut(samples: int, size: int, overlap: int = 0) -> list[tuple[int, int]]:
     """First and end sample of each piece of a recording.
 
-    Parameters
-    ----------
-    samples : int
-        Length of the recording.
-    size : int
-        Length of a piece.
-    overlap : int
-        Samples that each piece shares with the one before; at most half of ``size``.
+    Pieces hold ``size`` samples; the last one has from a half to less than one and a half of that, so that no method
+    meets a stub. A recording of no more than ``size`` samples is one piece. Each piece shares ``overlap`` samples, at
+    most half a piece, with the one before.
 
-    Returns
-    -------
-    list of (int, int)
-        Pieces of ``size`` samples; the last one has from a half to less than one and a half of that, so that no method
-        meets a stub. A recording of no more than ``size`` samples is one piece.
-
-    Raises
-    ------
-    ValueError
-        No samples, no size, or an overlap of more than half a piece.
-
-    Examples
-    --------
     >>> cut(95, 40), cut(100, 40), cut(100, 40, overlap=10)
     ([(0, 40), (40, 95)], [(0, 40), (40, 80), (80, 100)], [(0, 40), (30, 70), (60, 100)])
     """
@@ -48,54 +29,32 @@ def cut(samples: int, size: int, overlap: int = 0) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts[:-1]] + [(starts[-1], samples)]
 
 
-def fade_in(overlap: int) -> Tensor:
-    """Weights of the later one of two pieces where they overlap; the earlier one has what is left to one.
+class CrossFade:
+    """Joins consecutive parts, each of which shares its first ``overlap`` samples with the end of the one before.
 
-    Parameters
-    ----------
-    overlap : int
-        In samples.
-
-    Returns
-    -------
-    Tensor, shape (overlap,), float64
-        sin² of a quarter turn: without a step or a kink at either end.
-
-    Examples
-    --------
-    >>> fade_in(3).round(decimals=3)
-    tensor([0.0670, 0.5000, 0.9330], dtype=torch.float64)
-    """
-    return ((torch.arange(overlap, dtype=torch.float64) + 0.5) * (math.pi / 2 / max(overlap, 1))).sin().square()
-
-
-def join(parts: Iterable[Tensor], overlap: int) -> Iterator[Tensor]:
-    """Cross-fade consecutive parts where they overlap; no more than two of them are held at a time.
-
-    Parameters
-    ----------
-    parts : iterable of Tensor, shape (..., samples)
-        Each shares its first ``overlap`` samples with the end of the one before.
-    overlap : int
-
-    Yields
-    ------
-    Tensor
-        Consecutive stretches that make up the whole.
-
-    Examples
-    --------
-    >>> ramp = torch.arange(10.0)
-    >>> torch.cat(list(join([ramp[:6], ramp[4:]], overlap=2)))
+    >>> ramp, faded = torch.arange(10.0), CrossFade(overlap=2)
+    >>> torch.cat([faded.add(ramp[:6]), faded.add(ramp[4:]), faded.rest()])
     tensor([0., 1., 2., 3., 4., 5., 6., 7., 8., 9.])
     """
-    held = None
-    for part in parts:
-        if held is not None:
+
+    def __init__(self, overlap: int):
+        self.overlap, self._held = overlap, None
+
+    def add(self, part: Tensor) -> Tensor:
+        """What is settled once ``part`` (..., samples) is there: all but the end that the next part shares."""
+        if self._held is not None and self.overlap:
             # In this form two equal samples give that very sample.
-            faded = torch.lerp(held, part[..., :overlap], fade_in(overlap).to(part))
-            part = torch.cat([faded, part[..., overlap:]], dim=-1) if overlap else part
-        held = part[..., part.shape[-1] - overlap :].clone()
-        yield part[..., : part.shape[-1] - overlap]
-    if held is not None and overlap:
-        yield held
+            shared = torch.lerp(self._held, part[..., : self.overlap], fade_in(self.overlap).to(part))
+            part = torch.cat([shared, part[..., self.overlap :]], dim=-1)
+        settled = part.shape[-1] - self.overlap
+        self._held = part[..., settled:].clone()
+        return part[..., :settled]
+
+    def rest(self) -> Tensor:
+        """The end of the last part."""
+        return self._held
+
+
+def fade_in(overlap: int) -> Tensor:
+    """Weights of the later of two pieces where they overlap: sin² of a quarter turn, without a step or a kink."""
+    return ((torch.arange(overlap, dtype=torch.float64) + 0.5) * (math.pi / 2 / max(overlap, 1))).sin().square()
