@@ -313,7 +313,7 @@ def test_imports_go_down_only(path):
 def test_the_test_of_floors_sees_an_import_that_goes_up(tmp_path):
     path = tmp_path / "room.py"
     path.write_text("def f():\n    from irtools.methods.separator import Reduction\n    return Reduction\n")
-    assert {floor(name) for name in imported(path)} == {2} and floor("irtools.stage.room") == 1
+    assert min(floor(name) for name in imported(path)) > floor("irtools.stage.room")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
@@ -391,6 +391,8 @@ def test_the_public_names_are_documented_in_full(name):
     if inspect.isfunction(thing):
         for section in ("Parameters", "Returns", "Raises", "Examples"):
             if section == "Parameters" and not inspect.signature(thing).parameters:
+                continue
+            if section == "Returns" and inspect.signature(thing).return_annotation == "None":
                 continue
             assert re.search(rf"^{section}\n-+$", text, flags=re.MULTILINE), f"{name}: no {section}"
     else:
