@@ -88,6 +88,22 @@ def test_round_trip_keeps_every_bit(rows, names, rate):
     assert torch.equal(bits(written.waveforms), bits(waveforms))
 
 
+@pytest.mark.filterwarnings("ignore:Chunk .non-data. not understood:scipy.io.wavfile.WavFileWarning")  # PEAK
+@pytest.mark.parametrize("written", [997, 44101, 132300])
+def test_a_file_longer_than_a_second_reads_back_bit_for_bit_in_one_block_and_in_many(tmp_path, written):
+    waveforms = noise(2, 3 * 44100)
+    with MultitrackWriter(tmp_path, ["a", "b"], 44100) as writer:
+        for block in waveforms.split(written, dim=1):
+            writer.write(block)
+    for name, row in zip("ab", waveforms, strict=True):
+        _, decoded = scipy.io.wavfile.read(tmp_path / f"{name}.wav")  # an independent decoder
+        assert torch.equal(bits(torch.from_numpy(decoded.copy())), bits(row))
+    assert torch.equal(bits(read_multitrack(tmp_path).waveforms), bits(waveforms))
+    with MultitrackReader(tmp_path) as reader:
+        for samples in (1013, 44101, 100003, 132301):
+            assert torch.equal(bits(torch.cat(list(blocks(reader, samples)), dim=1)), bits(waveforms))
+
+
 def test_same_samples_make_the_same_bytes(tmp_path):
     stage = Multitrack(("a", "b"), noise(), RATE)
     write_multitrack(tmp_path / "first", stage)
@@ -534,6 +550,28 @@ def test_a_rename_that_fails_leaves_no_temporary_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_json(tmp_path / "out" / "report.json", {})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_writer_that_cannot_open_its_files_leaves_no_file_and_no_folder(tmp_path, monkeypatch, failing):
+    write_multitrack(tmp_path / "old", Multitrack(("a",), noise(1, 10), RATE))
+    before, opened = tree(tmp_path), []
+
+    class Refusing(soundfile.SoundFile):
+        def __init__(self, path, mode, *arguments, **options):
+            opened.append(path)
+            super().__init__(path, mode, *arguments, **options)
+            if len(opened) == failing + 1:
+                self.close()
+                raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(soundfile, "SoundFile", Refusing)
+    for folder in ("old", "new/and/deeper"):
+        opened.clear()
+        with pytest.raises(OSError, match="Too many open"), MultitrackWriter(tmp_path / folder, ["a", "b"], RATE):
+            pytest.fail("the block is not entered")
+    assert tree(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize("name", ["a/b", "a\\b", ".hidden", "a:b", "a\0b"])
