@@ -1,35 +1,42 @@
-"""What is typed on the command line, as values."""
+"""What is typed on the command line: arguments that several commands share, and text as values."""
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def folder(metavar: str, help: str):
+    """The type of an argument that is a folder."""
+    return Annotated[Path, typer.Argument(metavar=metavar, help=help, show_default=False)]
+
+
+Out = folder("OUT_DIR", "Folder to write to; made if missing.")
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that irtools did not write.")]
+Channels = Annotated[str, typer.Option(help="Files of several channels: error, mean, left or right.")]
+Lengths = Annotated[str, typer.Option(help="Files of different lengths: error, pad or trim.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+
+
+def group(help: str) -> typer.Typer:
+    """A command that has commands of its own."""
+    return typer.Typer(help=help, callback=help_if_alone, invoke_without_command=True, rich_markup_mode=None)
+
+
+def help_if_alone(context: typer.Context) -> None:
+    """Print the help where no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def parse_settings(settings: Sequence[str], reserved: Iterable[str] = (), option: str = "--set") -> dict:
     """``NAME=VALUE`` pairs as options: numbers, lists and booleans as in JSON, anything else a string.
 
-    Parameters
-    ----------
-    settings : sequence of str
-    reserved : iterable of str
-        Names that are no settings of a method.
-    option : str
-        How a message calls the option.
-
-    Returns
-    -------
-    dict
-        Lists become tuples; of a name that comes twice, the last value.
-
-    Raises
-    ------
-    ValueError
-        No ``=``, a name that is none in Python, or a reserved name.
-
-    Examples
-    --------
     >>> parse_settings(["max_iter=200", "variant=notebook", "assignment=[2, 0]", "dominant=true"])
     {'max_iter': 200, 'variant': 'notebook', 'assignment': (2, 0), 'dominant': True}
     """
@@ -48,72 +55,8 @@ def parse_settings(settings: Sequence[str], reserved: Iterable[str] = (), option
     return options
 
 
-def reserved_names(function: Callable) -> set[str]:
-    """Names that a setting of a method cannot have: those of ``function``, which passes it on, and of the recording.
-
-    Examples
-    --------
-    >>> sorted(reserved_names(lambda method, **settings: None))
-    ['method', 'mics', 'pieces', 'sample_rate', 'settings']
-    """
-    return set(inspect.signature(function).parameters) | {"mics", "pieces", "sample_rate"}
-
-
-def parse_interference(text: str | None) -> str | tuple[float, float] | None:
-    """A level of interference, "low" or "high", or a range of two numbers in dB.
-
-    Parameters
-    ----------
-    text : str or None
-
-    Returns
-    -------
-    str, (float, float) or None
-
-    Raises
-    ------
-    ValueError
-        A comma, but not two numbers.
-
-    Examples
-    --------
-    >>> parse_interference("5,10"), parse_interference("low")
-    ((5.0, 10.0), 'low')
-    """
-    if text is None or "," not in text:
-        return text
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ValueError(f"--interference: expected low, high or two numbers as 5,10, got {text!r}") from error
-    return low, high
-
-
 def parse_list(text: str, option: str, kind: Callable = str) -> list:
-    """Values separated by commas.
-
-    Parameters
-    ----------
-    text : str
-    option : str
-        How a message calls it.
-    kind : callable
-        Makes a value of its text: str, int or float.
-
-    Returns
-    -------
-    list
-
-    Raises
-    ------
-    ValueError
-        A part that is empty, or no number where numbers are expected.
-
-    Examples
-    --------
-    >>> parse_list(".2, .35", "--rt60", float)
-    [0.2, 0.35]
-    """
+    """Values separated by commas; ``kind`` makes each of its text: str, int or float."""
     parts = [part.strip() for part in text.split(",")]
     try:
         if all(parts):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from irtools.commands import terminal
-from irtools.commands.arguments import parse_list, parse_settings
+from irtools.commands.arguments import Device, Json, parse_list, parse_settings
 
 
 def bench(
@@ -37,16 +36,17 @@ def bench(
     data_root: Annotated[
         Path | None, typer.Option("--data-root", help="Of the scoreboard: a folder with mdn_funk, webxr_trio.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a method counts as failed.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run jobs again that failed before.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Methods x scenes: a CSV table of scores, time and memory, and its summary; lists are separated by commas."""
     from irtools.comparison import plan, run_benchmark, scenes_of
     from irtools.comparison.rivals import check_entrant
-    from irtools.comparison.summary import summary_table
+    from irtools.comparison.summary import summarise, summary_table
     from irtools.methods.registry import METHODS, choose_device
+    from irtools.recording.writing import json_text
 
     wanted = _methods(methods) if methods else None
     for name, _ in wanted or []:
@@ -68,7 +68,7 @@ def bench(
             seeds=parse_list(seeds, "--seeds", int),
         )
         planned = plan(stages, wanted or [(name, {}) for name in METHODS], device=device)
-    with terminal.job_bar() as on_job:
+    with terminal.progress_bars(unit="job") as show:
         rows = run_benchmark(
             planned,
             out,
@@ -77,13 +77,14 @@ def bench(
             threads=threads,
             timeout_s=timeout,
             retry_failed=retry_failed,
-            on_job=on_job,
+            on_job=partial(show, "jobs"),
         )
     for row in rows:
         if row["error"]:
             terminal.say(f"warning: {row['method']} on {row['scene']}, {row['song']}: {row['error']}")
     if as_json:
-        print(json.dumps(_summaries(rows), indent=2, ensure_ascii=False, allow_nan=False))
+        groups = {f"by_{split}": summarise(rows, (split,)) for split in ("scene", "song")}
+        print(json_text({"rows": rows} | groups))
         return
     splits = [("scene",)] + ([("kind", "song")] if len({row["song"] for row in rows}) > 1 else [])
     for split in splits:
@@ -98,7 +99,11 @@ def _scoreboard(context: typer.Context, preset: str, wanted: list | None) -> lis
 
     if preset != "scoreboard":
         raise ValueError(f"preset: expected scoreboard, got {preset!r}")
-    typed = {name: value for name, value in context.params.items() if _was_typed(context, name)}
+    typed = {
+        name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name).name == "COMMANDLINE"
+    }
     for name in ("rt60", "seconds", "start", "seeds"):
         if name in typed:
             raise ValueError(f"--{name}: the scoreboard has its own; --methods, --songs and --scenes select from it")
@@ -106,30 +111,7 @@ def _scoreboard(context: typer.Context, preset: str, wanted: list | None) -> lis
     return scoreboard_plan(typed.get("data_root"), methods=wanted, device=typed.get("device", "cpu"), **chosen)
 
 
-def _was_typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
 def _methods(text: str) -> list[tuple[str, dict]]:
     """``am,ica:seed=1`` as names with their options."""
     named = (one.split(":") for one in parse_list(text, "--methods"))
     return [(name, parse_settings(settings, option="--methods")) for name, *settings in named]
-
-
-def _summaries(rows: list[dict]) -> dict:
-    from irtools.comparison import summarise
-
-    return {
-        "rows": [_plain(row) for row in rows],
-        **{f"by_{split}": [_plain(group) for group in summarise(rows, (split,))] for split in ("scene", "song")},
-    }
-
-
-def _plain(row: dict) -> dict:
-    """JSON has no NaN and no infinity."""
-    return {name: _finite(value) if isinstance(value, float) else value for name, value in row.items()}
-
-
-def _finite(value: float) -> float | str | None:
-    return None if math.isnan(value) else value if math.isfinite(value) else str(value)

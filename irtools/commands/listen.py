@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from irtools import __version__
-from irtools.commands.arguments import parse_list
+from irtools.commands.arguments import Json, Out, group, parse_list
 
-listen_test = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+listen_test = group("Make a listening test, or analyse what its listeners saved.")
 PAGE, KEY = "listening_test.html", "listening_test.json"
-
-
-@listen_test.callback()
-def _listen_test(context: typer.Context) -> None:
-    """Make a listening test, or analyse what its listeners saved."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
 
 
 @listen_test.command(short_help="Make the page of a listening test.")
 def make(
-    out_dir: Annotated[
-        Path, typer.Argument(metavar="OUT_DIR", help="Folder to write to; made if missing.", show_default=False)
-    ],
+    out_dir: Out,
     conditions: Annotated[
         list[str],
         typer.Option(
@@ -96,15 +86,16 @@ def analyse(
     screen: Annotated[
         bool, typer.Option("--screen", help="Leave out listeners who rate the hidden reference low.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Means and medians with 95 % t intervals over listeners, and paired tests with Holm's correction."""
     from irtools.comparison.listening.analysis import analyse as run
     from irtools.comparison.listening.ratings import read_ratings
+    from irtools.recording.writing import json_text
 
     result = run(read_ratings(files), screen=screen)
     if as_json:
-        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+        print(json_text(result))
         return
     for line in _lines(result):
         print(line)

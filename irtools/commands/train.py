@@ -41,9 +41,9 @@ def train(
 
     named = {"data": data, "scene": scene, "steps": steps}
     given = {name: value for name, value in named.items() if value is not None} | {"seed": seed}
-    given |= parse_settings(settings or [], {"net", *given}, option="--set")
+    given |= parse_settings(settings or [], reserved={"net", *given})
     folder = out or Path("runs") / net
-    with terminal.training_bars() as (on_item, on_step):
+    with terminal.progress_bars(unit="") as show:
         trained = run(
             net,
             preset,
@@ -51,8 +51,8 @@ def train(
             minutes=minutes,
             resume=resume,
             device=device,
-            on_item=on_item,
-            on_step=on_step,
+            on_item=show,
+            on_step=lambda done, total, row: show("steps", done, total, loss=row["loss"]),
             **given,
         )
     card = trained.card

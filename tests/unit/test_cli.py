@@ -21,6 +21,7 @@ from irtools.methods import registry
 RATE = 8000
 NAMES = ("bass", "drums", "vocals")
 COMMAND = [sys.executable, "-m", "irtools.commands.main"]
+QUICK = ("--method", "am", "--set", "variant=notebook")
 
 
 class Stage:
@@ -193,7 +194,7 @@ def test_demo_reduce_and_score_end_to_end(stage):
     pytest.importorskip("stempeg", reason="Falcon 69 comes with stempeg")
     code, out, err = stage.run("demo", "demo")
     assert (code, err) == (0, "") and "4 microphones, 6.1 s" in out
-    code, out, err = stage.run("reduce", "demo/mics", "clean", "--method", "am", "--set", "variant=notebook")
+    code, out, err = stage.run("reduce", "demo/mics", "clean", *QUICK)
     assert code == 0 and out.startswith("am: 4 sources, 6.1 s in ")
     for name in ("vocals", "bass", "drums", "other"):
         info = soundfile.info(stage.root / f"clean/{name}.wav")
@@ -215,9 +216,7 @@ def test_a_failure_that_is_not_the_input_exits_with_1(stage, monkeypatch):
 
 
 def test_reduce_writes_what_the_library_computes(stage):
-    code, out, _ = stage.run(
-        "reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--chunk-seconds", "0.7"
-    )
+    code, out, _ = stage.run("reduce", "mics", "out", *QUICK, "--chunk-seconds", "0.7")
     assert code == 0 and out.startswith("am: 3 sources, 4.0 s in ") and "-> out" in out
     mics = ir.read_multitrack(stage.root / "mics")
     expected = ir.reduce(mics.waveforms, RATE, method="am", variant="notebook")
@@ -229,9 +228,7 @@ def test_reduce_writes_what_the_library_computes(stage):
 
 
 def test_the_report_tells_what_was_done(stage):
-    stage.run(
-        "reduce", "mics", "out", "--method", "am", "--set", "variant=notebook", "--set", "max_iter=7", "--set", "tol=0"
-    )
+    stage.run("reduce", "mics", "out", *QUICK, "--set", "max_iter=7", "--set", "tol=0")
     report = json.loads((stage.root / "out/report.json").read_text(), parse_constant=pytest.fail)
     assert report["irtools"] == ir.__version__ and report["input"] == "mics" and report["method"] == "am"
     assert report["options"] == {"variant": "notebook", "max_iter": 7, "tol": 0}
@@ -247,7 +244,7 @@ def test_nothing_is_rescaled(stage):
     assert loud.abs().max() > 1.5
     ir.write_multitrack(stage.root / "loud", ir.Multitrack(NAMES, loud, RATE))
     # Blocks of the recording's power: eta and tol of 0 leave nothing that depends on the level.
-    exact = ("--method", "am", "--set", "variant=notebook", "--set", "eta=0", "--set", "tol=0", "--set", "max_iter=20")
+    exact = (*QUICK, "--set", "eta=0", "--set", "tol=0", "--set", "max_iter=20")
     assert stage.run("reduce", "mics", "a", *exact)[0] == 0
     assert stage.run("reduce", "loud", "b", *exact)[0] == 0
     a, b = (ir.read_multitrack(stage.root / folder).waveforms for folder in "ab")
@@ -263,12 +260,7 @@ def test_a_subset_of_sources_is_named_after_its_close_microphones(stage):
 def test_a_mixdown_is_used(stage):
     mixdown = stems().sum(0, keepdim=True)
     ir.write_multitrack(stage.root / "mix", ir.Multitrack(("mixdown",), mixdown, RATE))
-    assert (
-        stage.run(
-            "reduce", "mics", "out", "--method", "am", "--mixdown", "mix/mixdown.wav", "--set", "variant=notebook"
-        )[0]
-        == 0
-    )
+    assert stage.run("reduce", "mics", "out", *QUICK, "--mixdown", "mix/mixdown.wav")[0] == 0
     mics = ir.read_multitrack(stage.root / "mics").waveforms
     expected = ir.reduce(mics, RATE, method="am", mixture="mixdown", mixdown=mixdown[0], variant="notebook")
     found = ir.read_multitrack(stage.root / "out").waveforms
@@ -294,7 +286,7 @@ def test_silent_and_clipped_microphones_are_reported_not_refused(stage):
     mics = ir.read_multitrack(stage.root / "mics").waveforms.clone()
     mics[0], mics[1] = 0, (20 * mics[1]).clamp(-1, 1)
     ir.write_multitrack(stage.root / "odd", ir.Multitrack(NAMES, mics, RATE))
-    code, _, err = stage.run("reduce", "odd", "out", "--chunk-seconds", "0.5")
+    code, _, err = stage.run("reduce", "odd", "out", *QUICK, "--chunk-seconds", "0.5")
     assert code == 0
     findings = json.loads((stage.root / "out/report.json").read_text())["findings"]
     assert [finding.split(":")[:2] for finding in findings] == [["bass", " silent"], ["drums", " clipped"]]
@@ -447,12 +439,12 @@ def test_foreign_files_are_refused_and_replaced_with_overwrite(stage):
         "reduce", "mics", "out"
     )
     assert foreign.read_bytes() == b"somebody's" and len(list(foreign.parent.iterdir())) == 1
-    assert stage.run("reduce", "mics", "out", "--overwrite")[0] == 0
+    assert stage.run("reduce", "mics", "out", *QUICK, "--overwrite")[0] == 0
     assert soundfile.info(foreign).frames == 4 * RATE
 
 
 def test_own_output_is_replaced_and_other_files_are_left_alone(stage):
-    assert stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=notebook")[0] == 0
+    assert stage.run("reduce", "mics", "out", *QUICK)[0] == 0
     first = ir.read_multitrack(stage.root / "out").waveforms
     (stage.root / "out/notes.txt").write_text("keep")
     assert stage.run("reduce", "mics", "out", "--method", "am", "--set", "variant=minimisation2")[0] == 0
@@ -474,10 +466,10 @@ def test_a_report_of_something_else_is_foreign(stage, text):
 
 
 def test_a_failed_run_leaves_the_earlier_output_as_it_was(stage):
-    assert stage.run("reduce", "mics", "out")[0] == 0
+    assert stage.run("reduce", "mics", "out", *QUICK)[0] == 0
     before = {path.name: path.read_bytes() for path in (stage.root / "out").iterdir()}
     _nan(stage.root)
-    stage.refused("reduce", "mics", "out", "--chunk-seconds", "1")
+    stage.refused("reduce", "mics", "out", *QUICK, "--chunk-seconds", "1")
     assert {path.name: path.read_bytes() for path in (stage.root / "out").iterdir()} == before
 
 
@@ -523,7 +515,7 @@ def test_what_cannot_be_scored_is_named(stage, call, words):
 
 def test_a_process_elsewhere_with_absolute_paths_and_no_terminal(stage, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    call = ["reduce", stage.root / "mics", stage.root / "out", "--chunk-seconds", "0.1"]
+    call = ["reduce", stage.root / "mics", stage.root / "out", *QUICK, "--chunk-seconds", "0.1"]
     done = subprocess.run([*COMMAND, *call], cwd=elsewhere, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("\n") == 1
     assert "\r" not in done.stderr and "%" not in done.stderr and "\x1b" not in done.stdout + done.stderr
@@ -546,6 +538,12 @@ def test_debugging_shows_where(stage):
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize("value", ["", "0"])
+def test_debugging_is_off_where_its_variable_is_empty_or_zero(stage, monkeypatch, value):
+    monkeypatch.setenv("IRTOOLS_DEBUG", value)
+    assert "nowhere: no such folder" in stage.refused("reduce", "nowhere", "out")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals on Windows")
 def test_a_terminal_gets_progress_bars_and_no_colour(stage):
     import fcntl
@@ -558,7 +556,7 @@ def test_a_terminal_gets_progress_bars_and_no_colour(stage):
     except OSError as error:
         pytest.skip(f"no pseudo-terminal to be had: {error}")
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    call = [*COMMAND, "reduce", "mics", "out", "--chunk-seconds", "0.5"]
+    call = [*COMMAND, "reduce", "mics", "out", *QUICK, "--chunk-seconds", "0.5"]
     with subprocess.Popen(call, cwd=stage.root, stdout=theirs, stderr=theirs, stdin=theirs) as process:
         os.close(theirs)
         seen = b""
@@ -578,7 +576,7 @@ def test_a_terminal_gets_progress_bars_and_no_colour(stage):
 def test_an_interrupted_run_leaves_nothing(stage):
     long = ir.Multitrack(NAMES, stems(60 * RATE), RATE)
     ir.write_multitrack(stage.root / "long", long)
-    call = [*COMMAND, "reduce", "long", "out", "--chunk-seconds", "0.01"]
+    call = [*COMMAND, "reduce", "long", "out", *QUICK, "--chunk-seconds", "0.01"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
     def listen_to_interrupts():
