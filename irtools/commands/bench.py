@@ -42,8 +42,10 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Methods x scenes: a CSV table of scores, time and memory, and its summary; lists are separated by commas."""
-    from irtools.comparison import plan, run_benchmark, scenes_of
+    from irtools.comparison.jobs import plan
     from irtools.comparison.rivals import check_entrant
+    from irtools.comparison.running import run_benchmark
+    from irtools.comparison.scenes import scenes_of
     from irtools.comparison.summary import summarise, summary_table
     from irtools.methods.registry import METHODS, choose_device
     from irtools.recording.writing import json_text
@@ -95,7 +97,7 @@ def bench(
 
 def _scoreboard(context: typer.Context, preset: str, wanted: list | None) -> list:
     """The jobs of the preset; of the options that say what to run, those that were typed select a part of it."""
-    from irtools.comparison import scoreboard_plan
+    from irtools.comparison.scoreboard import scoreboard_plan
 
     if preset != "scoreboard":
         raise ValueError(f"preset: expected scoreboard, got {preset!r}")

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-STATISTICS: dict[str, Callable[[np.ndarray], float]] = {"mean": np.mean, "median": np.median}
+from irtools.checks import check_choice, check_int, check_number
 
 
 class Interval(NamedTuple):
-    """A statistic with its interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-        NaN where there is nothing to average; ``low`` and ``high`` also where there is one group only.
-    count : int
-        Values that are not NaN.
-    groups : int
-        Groups that have one.
-    """
+    """A statistic of ``count`` values in ``groups`` groups; NaN of nothing, and no interval of a single group."""
 
     value: float
     low: float
@@ -40,7 +30,7 @@ def bootstrap(
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A mean or a median with the percentile interval of resampled groups.
+    """A mean or a median with the percentile interval of resampled groups, the same for the same arguments.
 
     Parameters
     ----------
@@ -52,66 +42,43 @@ def bootstrap(
     statistic : {"mean", "median"}
     level : float
         Between 0 and 1.
-    draws : int
-    seed : int
-
-    Returns
-    -------
-    Interval
-        The same for the same arguments.
-
-    Raises
-    ------
-    ValueError
-        Unknown statistic, a level outside 0 to 1, no draws, an infinite value, or groups that are not as many as the
-        values.
+    draws, seed : int
 
     Notes
     -----
     As many groups as there are are drawn with replacement, the statistic is taken over all their values, and the
     interval reaches from the (1 - level)/2 to the (1 + level)/2 quantile of the draws. With few groups it is too
     narrow: five groups cover the truth in about 80 of 100 cases at a level of 95 %.
-
-    References
-    ----------
-    .. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, Chapman & Hall, 1993.
-
-    Examples
-    --------
-    >>> found = bootstrap([1.0, 2.0, 3.0, float("nan")])
-    >>> found.value, found.count, found.low < 2 < found.high
-    (2.0, 3, True)
     """
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic: expected one of {', '.join(STATISTICS)}, got {statistic!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a number between 0 and 1, got {level!r}")
-    if draws < 1:
-        raise ValueError(f"draws: expected 1 or more, got {draws}")
+    from scipy import stats
+
+    check_choice("statistic", statistic, ("mean", "median"))
+    check_number("level", level, above=0, below=1)
+    check_int("draws", draws, 1)
     members = _members(list(values), groups)
-    measure = STATISTICS[statistic]
-    count = sum(map(len, members))
     if not members:
         return Interval(math.nan, math.nan, math.nan, 0, 0)
-    value = float(measure(np.concatenate(members)))
+    sums, sizes = (np.array([of(group) for group in members]) for of in (np.sum, len))
+
+    def over(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        if statistic == "mean":
+            return sums[drawn].sum(axis) / sizes[drawn].sum(axis)
+        return np.apply_along_axis(lambda draw: np.median(np.concatenate([members[g] for g in draw])), axis, drawn)
+
+    everything = np.arange(len(members))
+    value, count = float(over(everything)), int(sizes.sum())
     if len(members) == 1:
         return Interval(value, math.nan, math.nan, count, 1)
-    random = np.random.default_rng(seed)
-    chosen = random.integers(len(members), size=(draws, len(members)))
-    if statistic == "mean":
-        sums, sizes = (np.array([of(group) for group in members]) for of in (np.sum, len))
-        found = sums[chosen].sum(1) / sizes[chosen].sum(1)
-    else:
-        found = [measure(np.concatenate([members[group] for group in draw])) for draw in chosen]
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), count, len(members))
+    options = {"n_resamples": draws, "confidence_level": level, "method": "percentile"}
+    found = stats.bootstrap([everything], over, rng=np.random.default_rng(seed), **options).confidence_interval
+    return Interval(value, float(found.low), float(found.high), count, len(members))
 
 
 def _members(values: list[float], groups) -> list[np.ndarray]:
     """The values of each group, without NaN and without groups that have nothing else."""
     labels = list(range(len(values))) if groups is None else list(groups)
     if len(labels) != len(values):
-        raise ValueError(f"groups: expected {len(values)}, one a value, got {len(labels)}")
+        raise ValueError(f"groups: expected {len(values)}, one per value, got {len(labels)}")
     if any(math.isinf(value) for value in values):
         raise ValueError("values: expected finite values or NaN, got an infinite one")
     by_group: dict[Hashable, list[float]] = {}

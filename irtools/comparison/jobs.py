@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import subprocess
 import sys
@@ -12,13 +11,12 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from irtools import __version__
+from irtools.comparison.rivals.spectra import window_near
 from irtools.comparison.scenes import make_scene, song_label
 from irtools.metrics import Scores, score, si_sdr
 from irtools.metrics.oracles import inverse_oracle, linear_oracle, mask_oracle
@@ -28,26 +26,16 @@ from irtools.stage.scene import Scene
 #: Names that a table shows beside the methods: the untouched microphone, and the ceilings.
 BASELINES = ("input", "oracle-inverse", "oracle-linear", "oracle-mask")
 ORACLES = BASELINES[1:]
-# Windows of the oracles, powers of two near these: 16384 (in rooms) and 2048 samples at 44.1 kHz. A shorter linear
-# window is no ceiling of methods with longer filters, a longer one has too few frames in 10 s for four microphones.
+# Windows of the oracles: 16384 (in rooms) and 2048 samples at 44.1 kHz. A shorter linear window is no ceiling of
+# methods with longer filters, a longer one has too few frames in 10 s for four microphones.
 _LINEAR_WINDOW_S, _MASK_WINDOW_S = 0.372, 0.046
-_MEASURED = ["-m", "irtools.comparison.measured"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One method on one scene.
+    """One method on one scene: ``method`` is a name of `METHODS`, `RIVALS` or `BASELINES`, ``options`` fit into JSON.
 
-    Attributes
-    ----------
-    scene : dict
-        See :func:`irtools.comparison.scenes.make_scene`.
-    method : str
-        A key of :data:`irtools.METHODS` or :data:`irtools.comparison.RIVALS`, or one of :data:`BASELINES`.
-    options : dict
-        Parameters of the method that JSON can hold. ``mixture="clean"`` gets the sum of the references as mixdown.
-    device : str
-        As in :func:`irtools.reduce`.
+    ``mixture="clean"`` among the options gives the method the sum of the references as its mixdown.
     """
 
     scene: dict
@@ -68,25 +56,9 @@ class Job:
 
 
 def plan(scenes: Iterable[dict], methods: Iterable, *, baselines: bool = True, device: str = "auto") -> list[Job]:
-    """Every method on every scene, scene by scene.
+    """Every method on every scene, scene by scene; methods are names, or pairs of a name and its options.
 
-    Parameters
-    ----------
-    scenes : iterable of dict
-    methods : iterable of str or (str, dict)
-        Names, or names with options.
-    baselines : bool
-        Add those of :data:`BASELINES` that the scene has: only linear scenes have gains to invert.
-    device : str
-
-    Returns
-    -------
-    list of Job
-
-    Examples
-    --------
-    >>> [job.method for job in plan([{"kind": "room", "song": "falcon69"}], ["am"])]
-    ['input', 'oracle-linear', 'oracle-mask', 'am']
+    Baselines are those of :data:`BASELINES` that the scene has: only linear scenes have gains to invert.
     """
     wanted = [(method, {}) if isinstance(method, str) else tuple(method) for method in methods]
     jobs = []
@@ -98,27 +70,9 @@ def plan(scenes: Iterable[dict], methods: Iterable, *, baselines: bool = True, d
 
 
 def run_job(job: Job, *, threads: int | None = None, timeout_s: float | None = None) -> list[dict]:
-    """Run one job and score it.
+    """Run one job and score it: one row per stem, or one row with ``error`` where the scene or the method failed.
 
-    Parameters
-    ----------
-    job : Job
-    threads : int, optional
-        Of the method's process; None leaves it to torch.
-    timeout_s : float, optional
-        Wall-clock limit of the method's process, in seconds.
-
-    Returns
-    -------
-    list of dict
-        A row a stem, with the columns of :data:`irtools.comparison.table.COLUMNS`; one row, with ``error``, where the
-        scene or the method failed.
-
-    Examples
-    --------
-    >>> rows = run_job(Job({"kind": "linear", "song": "band:3", "seconds": 3}, "oracle-inverse"))
-    >>> [row["stem"] for row in rows], rows[1]["si_sdr_db"] > 100
-    (['vocals', 'bass', 'drums', 'other'], True)
+    ``threads`` of the method's process are left to torch by default; ``timeout_s`` is its limit of wall-clock time.
     """
     try:
         return _rows(job, threads, timeout_s)
@@ -127,13 +81,7 @@ def run_job(job: Job, *, threads: int | None = None, timeout_s: float | None = N
 
 
 def failed_rows(job: Job, error: BaseException) -> list[dict]:
-    """The one row of a job that failed, with the error's type and text.
-
-    Examples
-    --------
-    >>> failed_rows(Job({"kind": "room", "song": "band:3"}, "am"), ValueError("no"))[0]["error"]
-    'ValueError: no'
-    """
+    """The one row of a job that failed, with the error's type and text."""
     return [_shared(job) | {"stem": "", "stems": 1, "error": f"{type(error).__name__}: {error}"}]
 
 
@@ -154,39 +102,32 @@ def _shared(job: Job) -> dict:
     }
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A scene with the scores that are the same for every method."""
-
-    scene: Scene
-    input: Scores
-    oracles: dict[str, Tensor]
-
-
 def _rows(job: Job, threads: int | None, timeout_s: float | None) -> list[dict]:
-    stage = _prepared(_json(job.scene))
-    scene = stage.scene
+    scene, before, oracles = _prepared(_json(job.scene))
     shared = _shared(job) | {"audio_s": scene.samples / scene.sample_rate, "sample_rate": scene.sample_rate}
-    sources, gains, cost = _estimate(job, scene, threads, timeout_s)
-    if "error" in cost:
-        return [shared | cost | {"stem": "", "stems": 1}]
-    if tuple(sources.shape) != tuple(scene.references.shape):
-        raise ValueError(f"sources: expected {tuple(scene.references.shape)}, got {tuple(sources.shape)}")
-    known = gains is not None and scene.gains is not None
-    options = {"gains": gains, "true_gains": scene.gains} if known else {}
-    found = stage.input
-    if job.method != "input":
-        found = score(sources, scene.references, scene.sample_rate, names=scene.names, **options)
-    if cost:
+    if job.method == "input":
+        found, cost = before, {}
+    elif job.method in ORACLES:
+        found, cost = score(_oracle(job.method, scene), scene.references, scene.sample_rate, names=scene.names), {}
+    else:
+        cost = _measured(job, scene, threads, timeout_s)
+        if "error" in cost:
+            return [shared | cost | {"stem": "", "stems": 1}]
+        sources, gains = cost.pop("sources"), cost.pop("gains")
+        if sources.shape != scene.references.shape:
+            raise ValueError(f"sources: expected {tuple(scene.references.shape)}, got {tuple(sources.shape)}")
+        known = gains is not None and scene.gains is not None
+        both = {"gains": gains, "true_gains": scene.gains} if known else {}
+        found = score(sources, scene.references, scene.sample_rate, names=scene.names, **both)
         cost["times_real_time"] = shared["audio_s"] / cost["elapsed_s"]
     columns = {
-        "input_si_sdr_db": stage.input.si_sdr,
+        "input_si_sdr_db": before.si_sdr,
         "si_sdr_db": found.si_sdr,
-        "si_sdr_improvement_db": found.si_sdr - stage.input.si_sdr,
-        **{f"{name.replace('-', '_')}_si_sdr_db": values for name, values in stage.oracles.items()},
-        "input_sdr_db": stage.input.median("sdr"),
+        "si_sdr_improvement_db": found.si_sdr - before.si_sdr,
+        **{f"{name.replace('-', '_')}_si_sdr_db": values for name, values in oracles.items()},
+        "input_sdr_db": before.median("sdr"),
         **{f"{ratio}_db": found.median(ratio) for ratio in ("sdr", "sir", "sar", "isr")},
-        "input_bleed_db": stage.input.bleed,
+        "input_bleed_db": before.bleed,
         "bleed_db": found.bleed,
     }
     return [
@@ -198,29 +139,18 @@ def _rows(job: Job, threads: int | None, timeout_s: float | None) -> list[dict]:
     ]
 
 
+# Of jobs in the order of `plan`, the next one most often has the same scene.
 @lru_cache(maxsize=1)
-def _prepared(text: str) -> _Prepared:
-    # Of jobs in the order of `plan`, the next one most often has the same scene.
+def _prepared(text: str) -> tuple[Scene, Scores, dict[str, Tensor]]:
+    """A scene with what is the same for every method: scores of its microphones, and the oracles' SI-SDR."""
     scene = make_scene(json.loads(text))
     close = scene.mics[list(scene.assignment)]
-    return _Prepared(
-        scene=scene,
-        input=score(close, scene.references, scene.sample_rate, names=scene.names),
-        oracles={
-            name: si_sdr(_oracle(name, scene), scene.references)
-            for name in ORACLES
-            if name != "oracle-inverse" or scene.gains is not None
-        },
+    oracles = [name for name in ORACLES if name != "oracle-inverse" or scene.gains is not None]
+    return (
+        scene,
+        score(close, scene.references, scene.sample_rate, names=scene.names),
+        {name: si_sdr(_oracle(name, scene), scene.references) for name in oracles},
     )
-
-
-def _estimate(job: Job, scene: Scene, threads, timeout_s) -> tuple[Tensor, Tensor | None, dict]:
-    """Sources, gains and what they cost."""
-    if job.method == "input":
-        return scene.mics[list(scene.assignment)], None, {}
-    if job.method in ORACLES:
-        return _oracle(job.method, scene), None, {}
-    return _in_its_own_process(job, scene, threads, timeout_s)
 
 
 def _oracle(name: str, scene: Scene) -> Tensor:
@@ -229,27 +159,32 @@ def _oracle(name: str, scene: Scene) -> Tensor:
             raise ValueError("oracle-inverse: expected a linear scene, got one without gains")
         return inverse_oracle(scene.mics, scene.gains, assignment=scene.assignment)
     if name == "oracle-linear":
-        size = None if scene.gains is not None else _window(_LINEAR_WINDOW_S, scene.sample_rate)
+        size = None if scene.gains is not None else window_near(_LINEAR_WINDOW_S, scene.sample_rate)
         return linear_oracle(scene.mics, scene.references, window_size=size)
-    size = _window(_MASK_WINDOW_S, scene.sample_rate)
+    size = window_near(_MASK_WINDOW_S, scene.sample_rate)
     return mask_oracle(scene.mics, scene.references, assignment=scene.assignment, window_size=size)
 
 
-def _window(seconds: float, sample_rate: int) -> int:
-    return max(4, 2 ** round(math.log2(seconds * sample_rate)))
-
-
-def _in_its_own_process(job: Job, scene: Scene, threads, timeout_s) -> tuple[Tensor, Tensor | None, dict]:
-    with tempfile.TemporaryDirectory(prefix="irtools-bench-") as name:
-        folder = Path(name)
-        np.save(folder / "mics.npy", scene.mics.numpy())
-        if job.options.get("mixture") == "clean":
-            np.save(folder / "mixdown.npy", scene.references.sum(0).numpy())
-        call = {"method": job.method, "options": job.options, "sample_rate": scene.sample_rate}
-        (folder / "job.json").write_text(_json(call | {"device": job.device, "threads": threads}), encoding="utf-8")
-        environment = dict(os.environ) | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+def _measured(job: Job, scene: Scene, threads: int | None, timeout_s: float | None) -> dict:
+    """What :mod:`irtools.comparison.measured` returns, from a process of its own."""
+    call = {
+        "mics": scene.mics,
+        "mixdown": scene.references.sum(0) if job.options.get("mixture") == "clean" else None,
+        "sample_rate": scene.sample_rate,
+        "method": job.method,
+        "options": job.options,
+        "device": job.device,
+        "threads": threads,
+    }
+    # The modules of this process, and with -P none of the current folder: it may hold a song's soundfile.py.
+    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    with tempfile.TemporaryDirectory(prefix="irtools-bench-") as folder:
+        asked, answered = f"{folder}/call.pt", f"{folder}/measured.pt"
+        torch.save(call, asked)
         done = subprocess.run(
-            [sys.executable, *_MEASURED, str(folder)],
+            [sys.executable, "-P", "-m", "irtools.comparison.measured", asked, answered],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -260,15 +195,7 @@ def _in_its_own_process(job: Job, scene: Scene, threads, timeout_s) -> tuple[Ten
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RuntimeError(f"the process of the method ended with {done.returncode}: {last}")
-        cost = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
-        if "error" in cost:
-            return torch.empty(0), None, cost
-        gains = folder / "gains.npy"
-        return (
-            torch.from_numpy(np.load(folder / "sources.npy")),
-            torch.from_numpy(np.load(gains)) if gains.exists() else None,
-            cost,
-        )
+        return torch.load(answered, weights_only=True)
 
 
 @lru_cache(maxsize=1)

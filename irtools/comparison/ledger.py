@@ -1,4 +1,4 @@
-"""The ledger of published claims: one entry a number of the sources, beside what it was measured to be here.
+"""The ledger of published claims: one entry per number of the sources, beside what it was measured to be here.
 
 The file is YAML: ``places`` (a table, a figure, a slide) with the claims found in each. What was measured is not typed
 in it, but referred to; :mod:`irtools.comparison.recount` computes it.
@@ -8,74 +8,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+
+from irtools.checks import check_choice
 
 VERDICTS = ("reproduced", "differs", "not comparable", "not re-measured")
 
 _PLACE = {"place", "source", "where", "topic", "numbers", "defaults", "claims", "cells"}
 _CELLS = {"columns", "rows", "rows_are", "columns_are"}
-_TEXTS = ("what", "unit", "conditions", "privileged", "ours_conditions", "reason", "missing", "printed")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a source says, and what became of it here.
-
-    Attributes
-    ----------
-    id : str
-        Unique in the ledger.
-    source, where, topic : str
-        Key of ``book/references.bib``, the table, figure or slide, and what it is about.
-    place : str
-        Of the file, with all its claims.
-    what : str
-        Quantity, method and metric.
-    published : float, dict or None
-        A number, ``{"above": x}`` or ``{"below": x}`` for an order in words, or None where the text cannot be read or
-        has none.
-    unit : str
-    conditions : str
-        Data, mixing and protocol, as far as the source states them.
-    privileged : str, optional
-        What the method was given, or the score was computed on, that a live stage does not have.
-    doubtful : bool
-        A digit that the text extracted from the source does not show clearly.
-    printed : str, optional
-        What stands there, where that is not the number itself.
-    ours : dict, optional
-        Reference to what was measured, see :func:`irtools.comparison.recount.recount`.
-    ours_conditions : str, optional
-    tolerance : dict, optional
-        ``{"abs": x}`` in the unit, ``{"rel": x}``, or both, of which the larger holds.
-    verdict : {"reproduced", "differs", "not comparable", "not re-measured"}
-        The first two say that conditions agree in what decides the number, and follow from ``tolerance``.
-    reason : str
-        Why it differs, or what makes the two the same question.
-    missing : str, optional
-        What it would take to decide.
-    """
-
-    id: str
-    place: str
-    source: str
-    where: str
-    topic: str
-    what: str
-    published: float | dict | None
-    unit: str
-    conditions: str
-    verdict: str
-    reason: str
-    privileged: str | None = None
-    doubtful: bool = False
-    printed: str | None = None
-    ours: dict | None = None
-    ours_conditions: str | None = None
-    tolerance: dict | None = None
-    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,44 +32,38 @@ class Place:
     numbers: int
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a source says, and what became of it here; ``id`` is unique, the next four fields are those of its place."""
+
+    id: str
+    place: str
+    source: str  # key of book/references.bib
+    where: str
+    topic: str
+    what: str  # quantity, method and metric
+    published: float | dict | None  # a number, {above: x} or {below: x} for an order in words, None where none stands
+    unit: str
+    conditions: str  # data, mixing and protocol, as far as the source states them
+    verdict: str  # one of VERDICTS; the first two say that conditions agree in what decides the number
+    reason: str  # why it differs, or what makes the two the same question
+    privileged: str | None = None  # what the method or the score was given that a live stage does not have
+    doubtful: bool = False  # a digit that the text extracted from the source does not show clearly
+    printed: str | None = None  # what stands there, where that is not the number itself
+    ours: dict | None = None  # reference to what was measured, see irtools.comparison.recount
+    ours_conditions: str | None = None
+    tolerance: dict | None = None  # {abs: x} in the unit, {rel: x}, or both, of which the larger holds
+    missing: str | None = None  # what it would take to decide
+
+
+_SHARED = ("place", "source", "where", "topic")
+_OWN = [field for field in fields(Claim) if field.name not in _SHARED]
+
+
 def read_ledger(path) -> tuple[list[Place], list[Claim]]:
-    """Read and check a ledger.
+    """Read and check a ledger: its places, and its claims with the defaults of their place filled in.
 
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    places : list of Place
-    claims : list of Claim
-        In the order of the file, the defaults of their place filled in, a cell of a table as a claim of its own.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        PyYAML is not installed.
-    ValueError
-        No such file, no YAML, or an entry that is not as described; the message names entry and field.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> _ = Path(folder.name, "ledger.yml").write_text('''
-    ... places:
-    ...   - place: table-1
-    ...     source: rajesh2023
-    ...     where: Table 1
-    ...     topic: separation
-    ...     numbers: 2
-    ...     defaults: {unit: dB, conditions: MUSDB18, verdict: not re-measured, reason: no data, missing: the data}
-    ...     cells: {columns: [clean, bled], rows: {SDR: [2.32, 0.96]}}
-    ... ''')
-    >>> places, claims = read_ledger(f"{folder.name}/ledger.yml")
-    >>> [(claim.id, claim.published) for claim in claims]
-    [('table-1.sdr.clean', 2.32), ('table-1.sdr.bled', 0.96)]
-    >>> folder.cleanup()
+    A cell of a table is a claim of its own. A ``ValueError`` names the entry and the field that are wrong.
     """
     path = Path(path)
     if not path.is_file():
@@ -141,15 +78,11 @@ def read_ledger(path) -> tuple[list[Place], list[Claim]]:
         raise ValueError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("places"), list):
         raise ValueError(f"{path}: expected a list under 'places'")
-    places, claims, seen = [], [], set()
-    for number, entry in enumerate(content["places"], start=1):
-        place, found = _place(entry, number)
-        places.append(place)
-        claims += found
-    for name in [place.place for place in places] + [claim.id for claim in claims]:
-        if name in seen:
-            raise ValueError(f"{name}: id: expected a name that no other entry has")
-        seen.add(name)
+    found = [_place(entry, number) for number, entry in enumerate(content["places"], start=1)]
+    places, claims = [place for place, _ in found], [claim for _, claims in found for claim in claims]
+    names = [place.place for place in places] + [claim.id for claim in claims]
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(f"{twice[0]}: id: expected a name that no other entry has")
     return places, claims
 
 
@@ -159,18 +92,18 @@ def _place(entry, number: int) -> tuple[Place, list[Claim]]:
         raise ValueError(f"{label}: expected a mapping, got {type(entry).__name__}")
     label = str(entry.get("place", label))
     _known_keys(entry, _PLACE, label)
-    for field in ("place", "source", "where", "topic"):
-        _text(entry, field, label, required=True)
+    for field in _SHARED:
+        _check_text(entry, field, label, required=True)
     numbers = entry.get("numbers")
     if isinstance(numbers, bool) or not isinstance(numbers, int) or numbers < 0:
         raise ValueError(f"{label}: numbers: expected how many it prints, got {numbers!r}")
-    place = Place(*(entry[field] for field in ("place", "source", "where", "topic")), numbers)
+    place = Place(*(entry[field] for field in _SHARED), numbers)
     defaults = entry.get("defaults") or {}
     claims = entry.get("claims") or []
     if not isinstance(defaults, dict) or not isinstance(claims, list):
         raise ValueError(f"{label}: defaults, claims: expected a mapping and a list")
-    rows = [*_cells(entry["cells"], label)] if "cells" in entry else []
-    return place, [_claim(place, defaults, row) for row in [*rows, *claims]]
+    cells = _cells(entry["cells"], label) if "cells" in entry else ()
+    return place, [_claim(place, defaults, row) for row in (*cells, *claims)]
 
 
 def _cells(cells, label: str) -> Iterator[dict]:
@@ -205,25 +138,25 @@ def _claim(place: Place, defaults: dict, row) -> Claim:
     label = f"{place.place}: {row.get('id', 'a claim without id')}"
     merged = {**defaults, **row}
     picked = merged.pop("_where", {})
-    shared = {"place", "source", "where", "topic"}
-    _known_keys(merged, {field.name for field in fields(Claim)} - shared, label)
-    for field in ("id", *_TEXTS):
-        _text(merged, field, label, required=field in ("id", "what", "unit", "conditions", "reason"))
+    _known_keys(merged, {field.name for field in _OWN}, label)
+    for field in _OWN:
+        if field.type in ("str", "str | None") and field.name != "verdict":
+            _check_text(merged, field.name, label, required=field.default is MISSING)
     if picked and merged.get("ours"):
         merged["ours"] = merged["ours"] | {"where": {**merged["ours"].get("where", {}), **picked}}
     if "published" not in merged:
         raise ValueError(f"{label}: published: missing; expected a number, an order or null")
     _check_published(merged, label)
     _check_verdict(merged, label)
-    return Claim(**merged, **{field: getattr(place, field) for field in shared})
+    return Claim(**merged, **{field: getattr(place, field) for field in _SHARED})
 
 
 def _check_published(claim: dict, label: str) -> None:
     value = claim["published"]
     if value is None and not claim.get("printed"):
         raise ValueError(f"{label}: printed: missing; expected what stands there, as 'published' is null")
-    bound = value if value is None or _is_number(value) else _only(value, ("above", "below"))
-    if bound is not None and not _is_number(bound):
+    ordered = isinstance(value, dict) and len(value) == 1 and set(value) <= {"above", "below"}
+    if value is not None and not _is_number(next(iter(value.values())) if ordered else value):
         raise ValueError(f"{label}: published: expected a number, {{above: x}}, {{below: x}} or null, got {value!r}")
     if not isinstance(claim.get("doubtful", False), bool):
         raise ValueError(f"{label}: doubtful: expected true or false, got {claim['doubtful']!r}")
@@ -231,8 +164,7 @@ def _check_published(claim: dict, label: str) -> None:
 
 def _check_verdict(claim: dict, label: str) -> None:
     verdict, ours, tolerance = (claim.get(field) for field in ("verdict", "ours", "tolerance"))
-    if verdict not in VERDICTS:
-        raise ValueError(f"{label}: verdict: expected one of {', '.join(VERDICTS)}, got {verdict!r}")
+    check_choice(f"{label}: verdict", verdict, VERDICTS)
     if ours is not None and not isinstance(ours, dict):
         raise ValueError(f"{label}: ours: expected a reference to what was measured, got {ours!r}: no number is typed")
     if (ours is None) != (verdict == "not re-measured"):
@@ -253,7 +185,7 @@ def _check_verdict(claim: dict, label: str) -> None:
         raise ValueError(f"{label}: tolerance: missing; the verdict {verdict!r} follows from it")
 
 
-def _text(entry: dict, field: str, label: str, required: bool) -> None:
+def _check_text(entry: dict, field: str, label: str, required: bool) -> None:
     value = entry.get(field)
     if (value is None and required) or (value is not None and not (isinstance(value, str) and value.strip())):
         raise ValueError(f"{label}: {field}: expected text, got {value!r}")
@@ -262,12 +194,6 @@ def _text(entry: dict, field: str, label: str, required: bool) -> None:
 def _known_keys(entry: dict, known: set[str], label: str) -> None:
     if unknown := sorted(map(str, set(entry) - known)):
         raise ValueError(f"{label}: {unknown[0]}: no such field; expected some of {', '.join(sorted(known))}")
-
-
-def _only(value, names):
-    if isinstance(value, dict) and len(value) == 1 and set(value) <= set(names):
-        return next(iter(value.values()))
-    return "none of these"
 
 
 def _is_number(value) -> bool:

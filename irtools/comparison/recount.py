@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from statistics import fmean, median
 
+from irtools.checks import check_choice
 from irtools.comparison.ledger import Claim
 
 STATISTICS = {"mean": fmean, "median": median, "min": min, "max": max}
@@ -22,27 +23,9 @@ _KINDS = {
 
 
 def recount(claim: Claim, root) -> float | None:
-    """The number that was measured for a claim.
+    """The number that was measured for a claim, in a checkout at ``root``; None where it was not measured again.
 
-    Parameters
-    ----------
-    claim : Claim
-    root : path
-        Of a checkout of the repository.
-
-    Returns
-    -------
-    float or None
-        None where the claim was not measured again.
-
-    Raises
-    ------
-    ValueError
-        A reference to a table, column, row or result that there is not; the message names claim and field.
-
-    Notes
-    -----
-    A reference is one of
+    ``claim.ours`` is one of
 
     * ``{table: NAME, where: {COLUMN: VALUE}, column: COLUMN, statistic: mean}`` over ``benchmarks/results/NAME.csv``,
       with "mean", "median", "min" or "max" of the rows that agree with ``where`` in every column (a list: with one of
@@ -51,18 +34,6 @@ def recount(claim: Claim, root) -> float | None:
     * ``{net: NAME, config: {...}}``, the number of parameters of a network of :data:`irtools.nets.NETS`.
 
     ``minus`` is another reference, which is subtracted.
-
-    Examples
-    --------
-    >>> claim = Claim(
-    ...     id="size", place="code", source="rajesh2023", where="code", topic="size", what="parameters of t-UNet",
-    ...     published=3528736, unit="parameters", conditions="four stems", verdict="reproduced", reason="same layers",
-    ...     ours={"net": "tunet"}, ours_conditions="built", tolerance={"abs": 0},
-    ... )
-    >>> recount(claim, ".")
-    3528736.0
-    >>> decide(claim, recount(claim, "."))
-    'reproduced'
     """
     if claim.ours is None:
         return None
@@ -70,31 +41,9 @@ def recount(claim: Claim, root) -> float | None:
 
 
 def decide(claim: Claim, value: float | None, tolerance: dict | None = None) -> str:
-    """The verdict that follows from a number.
+    """The verdict that follows from a number and ``tolerance``, by default that of the claim.
 
-    Parameters
-    ----------
-    claim : Claim
-    value : float or None
-        As :func:`recount` returns it.
-    tolerance : dict, optional
-        ``{"abs": x}``, ``{"rel": x}`` or both, in place of that of the claim.
-
-    Returns
-    -------
-    str
-        "reproduced" or "differs" where the claim's conditions agree with those here, else the claim's own verdict: no
-        number makes two questions the same.
-
-    Examples
-    --------
-    >>> claim = Claim(
-    ...     id="order", place="text", source="rajesh2023", where="text", topic="order", what="t-UNet less KAMIR",
-    ...     published={"above": 0}, unit="dB", conditions="MUSDB18", verdict="reproduced", reason="same order",
-    ...     ours={"net": "tunet"}, ours_conditions="here",
-    ... )
-    >>> decide(claim, 3.0), decide(claim, -1.0)
-    ('reproduced', 'differs')
+    A claim whose conditions are not those here keeps its own verdict: no number makes two questions the same.
     """
     if value is None or claim.verdict not in ("reproduced", "differs"):
         return claim.verdict
@@ -132,8 +81,7 @@ def _of_table(reference: dict, root: Path, label: str) -> float:
         if name not in rows[0]:
             raise ValueError(f"{label}: {reference['table']}.csv has no column {name!r}")
     statistic = reference.get("statistic", "mean")
-    if statistic not in STATISTICS:
-        raise ValueError(f"{label}: statistic: expected one of {', '.join(STATISTICS)}, got {statistic!r}")
+    check_choice(f"{label}: statistic", statistic, STATISTICS)
     wanted = {name: {str(v) for v in (value if isinstance(value, list) else [value])} for name, value in where.items()}
     chosen = [row[column] for row in rows if all(row[name] in values for name, values in wanted.items())]
     numbers = [float(text) for text in chosen if text]

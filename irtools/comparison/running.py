@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 from irtools import __version__
+from irtools.checks import check_int
 from irtools.comparison.jobs import Job, failed_rows, run_job
 from irtools.comparison.table import Table, read_rows
 from irtools.provenance import usable_cores
@@ -23,7 +25,9 @@ def run_benchmark(
     retry_failed: bool = False,
     on_job: Callable[[int, int], None] | None = None,
 ) -> list[dict]:
-    """Run the jobs whose rows are not in the table yet, and append them as they come.
+    """Run the jobs whose rows are not in the table yet, append them as they come, and return the rows of all jobs.
+
+    A failed job is a row, not the end of the run; an interrupt is the end, and loses only the jobs under way.
 
     Parameters
     ----------
@@ -34,7 +38,7 @@ def run_benchmark(
         Jobs at a time on this machine; without effect where a scheduler is given.
     scheduler : str, optional
         Address of a Dask scheduler, such as ``tcp://host:8786``: its workers, which need this version of irtools, take
-        the jobs, one a worker thread. A folder of stems must lie at the same path there.
+        one job per worker thread. A folder of stems must lie at the same path there.
     threads : int, optional
         Of each job; by default the cores of a machine are shared out among the jobs it runs at a time.
     timeout_s : float, optional
@@ -43,65 +47,30 @@ def run_benchmark(
         Run jobs again that failed in an earlier run.
     on_job : callable, optional
         ``on_job(done, total)``, first with 0 done, then after each job of those that were left to run.
-
-    Returns
-    -------
-    list of dict
-        The rows of all ``jobs``, of this run and of earlier ones, in the order of ``jobs``.
-
-    Raises
-    ------
-    ValueError
-        ``n_jobs`` or ``threads`` below 1, or a file that is no such table.
-    ModuleNotFoundError
-        A scheduler, but no Dask.
-    RuntimeError
-        A scheduler that does not answer, has no workers, or whose workers have another version of irtools.
-
-    Notes
-    -----
-    A failed job is a row, not the end of the run; an interrupt is the end, and loses the jobs under way only.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from irtools.comparison.jobs import plan
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> jobs = plan([{"kind": "linear", "song": "band:3", "seconds": 0.5}], [])
-    >>> rows = run_benchmark(jobs, f"{folder.name}/table.csv")
-    >>> len(jobs), len(rows)
-    (4, 16)
-    >>> folder.cleanup()
     """
-    for name, value in (("n_jobs", n_jobs), ("threads", threads)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected 1 or more, got {value}")
-    jobs = list({job.key: job for job in jobs}.values())
+    check_int("n_jobs", n_jobs, 1)
+    if threads is not None:
+        check_int("threads", threads, 1)
+    jobs = {job.key: job for job in jobs}
     with Table(path) as table:
-        skipped = table.keys - table.failed if retry_failed else table.keys
-        left = [job for job in jobs if job.key not in skipped]
+        done = {key for key, rows in table.jobs.items() if not (retry_failed and rows[0]["error"])}
+        left = [job for key, job in jobs.items() if key not in done]
         if on_job is not None:
             on_job(0, len(left))
         if left:
             options = {"threads": threads, "timeout_s": timeout_s}
             run = _run_here(left, n_jobs, **options) if scheduler is None else _run_on(scheduler, left, **options)
             with closing(run):
-                for done, rows in enumerate(run, start=1):
+                for count, rows in enumerate(run, start=1):
                     table.append(rows)
                     if on_job is not None:
-                        on_job(done, len(left))
-    order = {job.key: place for place, job in enumerate(jobs)}
-    return sorted((row for row in read_rows(path) if row["key"] in order), key=lambda row: order[row["key"]])
+                        on_job(count, len(left))
+    place = {key: number for number, key in enumerate(jobs)}
+    return sorted((row for row in read_rows(path) if row["key"] in place), key=lambda row: place[row["key"]])
 
 
 def threads_per_job(cores: int, jobs: int) -> int:
-    """Threads of each of so many jobs at a time, so that jobs x threads is no more than the cores.
-
-    Examples
-    --------
-    >>> threads_per_job(8, 3), threads_per_job(2, 4)
-    (2, 1)
-    """
+    """Threads of each of so many jobs at a time, so that jobs x threads is no more than the cores."""
     return max(1, cores // jobs)
 
 
@@ -110,7 +79,22 @@ def _run_here(jobs: list[Job], n_jobs: int, *, threads: int | None, timeout_s: f
 
     threads = threads or threads_per_job(usable_cores(), n_jobs)
     parallel = Parallel(n_jobs=min(n_jobs, len(jobs)), return_as="generator_unordered")
-    yield from parallel(delayed(run_job)(job, threads=threads, timeout_s=timeout_s) for job in jobs)
+    with _safe_path():
+        yield from parallel(delayed(run_job)(job, threads=threads, timeout_s=timeout_s) for job in jobs)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Workers of joblib start with `python -m`: with this they import nothing from the current folder."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _run_on(scheduler: str, jobs: list[Job], *, threads: int | None, timeout_s: float | None) -> Iterator[list[dict]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from irtools.band.songs import render_song
+from irtools.checks import check_choice, check_number
 from irtools.recording.datasets import falcon69
 from irtools.recording.multitrack import Multitrack
 from irtools.recording.reading import MultitrackReader, find_files
@@ -27,7 +28,7 @@ STAGES = {
     "high": {"kind": "linear", "law": "uniform", "interference": [0.0, 10.0]},
     "hall": {"kind": "room", "distance_m": 0.5, "geometry": "random"},
 }
-KINDS = ("linear", "room")
+SIMULATORS = {"linear": simulate_linear, "room": simulate_room}
 # Fields that say which recording goes on the stage; all others are parameters of the simulation.
 _RECORDING = ("name", "kind", "song", "content", "seconds", "start_s", "seed")
 
@@ -42,7 +43,7 @@ def scenes_of(
     seeds: Iterable[int] = (0,),
     **parameters,
 ) -> list[dict]:
-    """Every stage with every song and every seed.
+    """Every stage with every song and every seed, as dictionaries of plain types for :func:`make_scene`.
 
     Parameters
     ----------
@@ -60,30 +61,11 @@ def scenes_of(
         Of the simulation.
     **parameters
         More parameters of the simulations, such as ``noise_db``.
-
-    Returns
-    -------
-    list of dict
-        Of plain types, with ``kind``, ``song``, ``seconds``, ``start_s``, ``seed`` and the parameters of
-        :func:`irtools.simulate_linear` or :func:`irtools.simulate_room`; ``name`` is what a table calls the stage. The
-        ``content`` of a folder is a checksum of its files, by which a table tells folders of one name apart.
-
-    Raises
-    ------
-    ValueError
-        An unknown stage, or a song that is none of these.
-
-    Examples
-    --------
-    >>> [scene["name"] for scene in scenes_of(["linear", "room"], ["falcon69"], rt60_s=[0.2, 0.6])]
-    ['linear', 'room 0.2 s', 'room 0.6 s']
     """
-    stages, rt60_s, seeds = list(stages), list(rt60_s), list(seeds)
-    unknown = [stage for stage in stages if stage not in STAGES]
-    if unknown:
-        raise ValueError(f"stages: expected some of {', '.join(STAGES)}, got {unknown[0]!r}")
-    if not (seconds > 0 and start_s >= 0):
-        raise ValueError(f"seconds, start_s: expected seconds > 0 and start_s >= 0, got {seconds} and {start_s}")
+    stages = [check_choice("stages", stage, STAGES) for stage in stages]
+    rt60_s, seeds = list(rt60_s), list(seeds)
+    check_number("seconds", seconds, above=0)
+    check_number("start_s", start_s, 0)
     scenes = []
     for song in (one for text in songs for one in _expand(text)):
         excerpt = {**_identity(song), "seconds": float(seconds), "start_s": float(start_s)}
@@ -99,100 +81,54 @@ def scenes_of(
 
 
 def make_scene(scene: dict) -> Scene:
-    """Read or render the song of a scene and put it on its stage.
-
-    Parameters
-    ----------
-    scene : dict
-        As :func:`scenes_of` makes them; ``kind`` and ``song`` are required.
-
-    Returns
-    -------
-    Scene
-        The same samples for the same dictionary.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A missing or unknown field, or what the song or the simulation refuses.
-
-    Examples
-    --------
-    >>> make_scene({"kind": "linear", "song": "band:3", "seconds": 0.5, "seed": 1}).mics.shape
-    torch.Size([4, 22050])
-    """
-    missing = {"kind", "song"} - set(scene)
-    if missing:
-        raise ValueError(f"scene: expected the field {min(missing)!r}, got {', '.join(scene) or 'no field'}")
-    if scene["kind"] not in KINDS:
-        raise ValueError(f"scene: expected kind {' or '.join(KINDS)}, got {scene['kind']!r}")
+    """Read or render the song of a scene and put it on its stage: the same samples for the same dictionary."""
+    for name in ("kind", "song"):
+        if name not in scene:
+            raise ValueError(f"scene: expected the field {name!r}, got {', '.join(scene) or 'no field'}")
+    simulate = SIMULATORS[check_choice("kind", scene["kind"], SIMULATORS)]
     stems = read_song(scene["song"], scene.get("seconds", 10.0), scene.get("start_s", 0.0))
     parameters = {name: value for name, value in scene.items() if name not in _RECORDING}
     parameters["generator"] = torch.Generator().manual_seed(scene.get("seed", 0))
-    simulate = simulate_linear if scene["kind"] == "linear" else simulate_room
     return simulate(stems.waveforms, sample_rate=stems.sample_rate, names=stems.names, **parameters)
 
 
 def read_song(song: str, seconds: float, start_s: float = 0.0) -> Multitrack:
-    """An excerpt of a song: "falcon69", "band:SEED", or a folder of stems.
-
-    Parameters
-    ----------
-    song : str
-    seconds, start_s : float
-        In seconds; a song that ends sooner is read to its end.
-
-    Returns
-    -------
-    Multitrack
-
-    Raises
-    ------
-    ValueError
-        No such song, or it ends before ``start_s``.
-
-    Examples
-    --------
-    >>> read_song("band:3", 0.5).samples
-    22050
-    """
+    """An excerpt of "falcon69", of "band:SEED", or of a folder of stems; a song that ends sooner is read to its end."""
     if song.startswith("band:"):
         seed = song.removeprefix("band:")
         if not seed.isdecimal():
             raise ValueError(f"song: expected band:SEED with a number, got {song!r}")
         stems = render_song(int(seed), seconds=start_s + seconds)
-        start = round(start_s * stems.sample_rate)
-        return Multitrack(stems.names, stems.waveforms[:, start:], stems.sample_rate)
-    if song == "falcon69":
+    elif song == "falcon69":
         stems = falcon69()
-        start, stop = (round(time * stems.sample_rate) for time in (start_s, start_s + seconds))
-        _check_start(song, start, stems.samples)
-        return Multitrack(stems.names, stems.waveforms[:, start:stop], stems.sample_rate)
-    with MultitrackReader(song, channels="mean") as reader:
-        start = round(start_s * reader.sample_rate)
-        _check_start(song, start, reader.samples)
-        return Multitrack(reader.names, reader.read(start, round(seconds * reader.sample_rate)), reader.sample_rate)
+    else:
+        with MultitrackReader(song, channels="mean") as reader:
+            start = _start(song, start_s, reader)
+            waveforms = reader.read(start, round(seconds * reader.sample_rate))
+            return Multitrack(reader.names, waveforms, reader.sample_rate)
+    start, stop = _start(song, start_s, stems), round((start_s + seconds) * stems.sample_rate)
+    return Multitrack(stems.names, stems.waveforms[:, start:stop], stems.sample_rate)
 
 
 def song_label(scene: dict) -> str:
-    """What a table calls the song of a scene: the name alone of a folder.
-
-    Examples
-    --------
-    >>> song_label({"song": "concerts/monday", "content": "0f3a"}), song_label({"song": "band:3"})
-    ('monday', 'band:3')
-    """
+    """What a table calls the song of a scene: the name alone of a folder."""
     return Path(scene["song"]).name if "content" in scene else scene["song"]
 
 
-def _check_start(song: str, start: int, samples: int) -> None:
-    if start >= samples:
-        raise ValueError(f"start_s: song {song!r} has {samples} samples; expected to start before, got {start}")
+def _start(song: str, start_s: float, stems: Multitrack | MultitrackReader) -> int:
+    start = round(start_s * stems.sample_rate)
+    if start >= stems.samples:
+        raise ValueError(f"start_s: song {song!r} has {stems.samples} samples; expected to start before, got {start}")
+    return start
+
+
+def _is_built_in(song: str) -> bool:
+    return song == "falcon69" or song.startswith("band:")
 
 
 def _expand(song: str) -> list[str]:
     """The song itself, or the song folders in a folder that holds no audio of its own."""
-    if song == "falcon69" or song.startswith("band:"):
+    if _is_built_in(song):
         return [song]
     folder = Path(song)
     if not folder.is_dir():
@@ -208,7 +144,8 @@ def _expand(song: str) -> list[str]:
 
 
 def _identity(song: str) -> dict:
-    if song == "falcon69" or song.startswith("band:"):
+    """The song and, of a folder, a checksum of its files: a table tells folders of one name apart by it."""
+    if _is_built_in(song):
         return {"song": song}
     content = hashlib.sha256()
     for name, path in find_files(song).items():

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-_SPLITS = {"scene": "stage", "song": "song", "kind": "kind", "seed": "seed", "rt60_s": "RT60"}
+_SPLITS = {"scene": "stage", "rt60_s": "RT60"}
 
 
 def summarise(rows: Iterable[dict], by: Sequence[str] = ("scene",)) -> list[dict]:
-    """Average the rows of every method, within each group.
+    """Average the rows of every method within each group, in the order of the rows.
 
     Parameters
     ----------
@@ -23,25 +23,10 @@ def summarise(rows: Iterable[dict], by: Sequence[str] = ("scene",)) -> list[dict
     Returns
     -------
     list of dict
-        In the order of the rows: the columns of ``by``, ``method`` (with its options), ``stems`` that have an SI-SDR,
-        ``missing`` that have none (a silent source, or a silent estimate), ``failed`` jobs; mean over the stems of
-        ``input_si_sdr_db``, ``si_sdr_db``, ``sdr_db``, ``sir_db``, ``sar_db`` and ``bleed_db``; ``mean``, ``median``
-        and ``worst`` SI-SDR improvement in dB with the ``worst_stem``; median ``times_real_time``, and the largest
-        ``peak_mib`` and ``extra_mib`` of a job. NaN where there is nothing to average.
-
-    Raises
-    ------
-    ValueError
-        A column that the rows do not have.
-
-    Examples
-    --------
-    >>> rows = [
-    ...     {"scene": "linear", "method": "am", "song": "blue", "stem": stem, "si_sdr_improvement_db": gain}
-    ...     for stem, gain in (("bass", 1.0), ("drums", 2.0), ("vocals", 6.0))
-    ... ]
-    >>> [(group["mean"], group["median"], group["worst_stem"]) for group in summarise(rows)]
-    [(3.0, 2.0, 'blue: bass')]
+        The columns of ``by``, ``method`` (with its options), ``stems`` that have an SI-SDR, ``missing`` that have none
+        (a silent source, or a silent estimate), ``failed`` jobs; means over the stems of scores in dB; ``mean``,
+        ``median`` and ``worst`` SI-SDR improvement in dB with the ``worst_stem``; median ``times_real_time``, and the
+        largest ``peak_mib`` and ``extra_mib`` of a job. NaN where there is nothing to average.
     """
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
@@ -54,52 +39,24 @@ def summarise(rows: Iterable[dict], by: Sequence[str] = ("scene",)) -> list[dict
 
 
 def method_label(row: dict) -> str:
-    """Method and options of a row, as they are typed.
-
-    Examples
-    --------
-    >>> method_label({"method": "am", "options": '{"variant": "notebook", "max_iter": 9}'})
-    'am:variant=notebook:max_iter=9'
-    """
+    """Method and options of a row, as they are typed: am:variant=notebook:max_iter=9."""
     options = json.loads(row.get("options") or "{}")
     typed = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in options.items())
     return ":".join([row["method"], *typed])
 
 
 def summary_table(rows: Sequence[dict], by: Sequence[str] = ("scene",)) -> str:
-    """The summary as aligned text: one line a group and method.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-    by : sequence of str
-
-    Examples
-    --------
-    >>> print(summary_table([{"scene": "linear", "method": "am", "song": "blue", "stem": "bass", "si_sdr_db": 3.0}]))
-    stage   method  stems  in dB  out dB  mean  median  worst    SDR  SIR  SAR  x real time  MiB
-    linear  am          1      -    3.00     -       -      -      -    -    -            -    -
-    """
+    """The summary as aligned text: one line per group and method."""
     head = [*(_SPLITS.get(name, name) for name in by), "method", "stems", "in dB", "out dB", "mean", "median", "worst"]
     body = [[*head, "", "SDR", "SIR", "SAR", "x real time", "MiB"]]
     texts = {*range(len(by) + 1), len(head)}
     for group in summarise(rows, by):
         counts = f"{group['stems']:d}" + (f"/{group['stems'] + group['missing']:d}" if group["missing"] else "")
         counts += f" ({group['failed']} failed)" if group["failed"] else ""
-        decibels = ("input_si_sdr_db", "si_sdr_db", "mean", "median", "worst")
-        body.append(
-            [
-                *(_cell(group[name]) for name in by),
-                group["method"],
-                counts,
-                *(_cell(group[name]) for name in decibels),
-                group["worst_stem"],
-                *(_cell(group[name]) for name in ("sdr_db", "sir_db", "sar_db")),
-                _cell(group["times_real_time"], ".1f"),
-                _cell(group["extra_mib"], ".0f"),
-            ]
-        )
-    widths = [max(len(line[i]) for line in body) for i in range(len(body[0]))]
+        shown = ["input_si_sdr_db", "si_sdr_db", "mean", "median", "worst", "worst_stem", "sdr_db", "sir_db", "sar_db"]
+        cells = [*(_cell(group[name]) for name in by), group["method"], counts, *(_cell(group[name]) for name in shown)]
+        body.append([*cells, _cell(group["times_real_time"], ".1f"), _cell(group["extra_mib"], ".0f")])
+    widths = [max(map(len, column)) for column in zip(*body, strict=True)]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i in texts else cell.rjust(width)

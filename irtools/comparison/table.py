@@ -1,4 +1,4 @@
-"""The table of a benchmark as a CSV file: appended job by job, survives a kill, and is gone on with."""
+"""The table of a benchmark as a CSV file: appended job by job, it survives a kill, and a later run goes on with it."""
 
 from __future__ import annotations
 
@@ -64,48 +64,27 @@ TEXT = (
 
 
 class Table:
-    """A CSV file of one benchmark, locked while it is open.
+    """A CSV file of one benchmark, locked while it is open; ``jobs`` has the rows of every job by its key.
 
-    Parameters
-    ----------
-    path : path
-        Made if missing, with its folder. Rows of a job that an earlier run did not finish writing are removed.
-
-    Raises
-    ------
-    ValueError
-        A file with other columns or with rows that are not as they were written, or one that another run writes to.
-
-    Notes
-    -----
     The rows of a job are appended in one write, and are on the disk before the next job's. A row names the number of
-    rows of its job, so that a job cut off by a kill is known, and done again.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> with Table(f"{folder.name}/table.csv") as table:
-    ...     table.append([{"key": "a", "stems": 1, "stem": "bass", "sdr_db": 3.5}])
-    >>> with Table(f"{folder.name}/table.csv") as table:
-    ...     table.keys
-    {'a'}
-    >>> folder.cleanup()
+    rows of its job, so that a job which a kill cut off is known, removed, and done again.
     """
 
     def __init__(self, path):
         self.path = Path(path)
-        self.keys: set[str] = set()
-        self.failed: set[str] = set()
 
     def __enter__(self) -> Table:
         if self.path.is_dir():
             raise ValueError(f"{self.path}: is a folder; expected a .csv file")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        self._file = self.path.open("a+b")
         try:
             _lock(self._file, self.path)
-            self._read()
+            self._file.seek(0)
+            self.jobs, whole = _jobs(self._file.read(), self.path)
+            self._file.truncate(whole)
+            if not whole:
+                self._write([COLUMNS])
         except BaseException:
             self._file.close()
             raise
@@ -114,87 +93,37 @@ class Table:
     def __exit__(self, *_) -> None:
         self._file.close()
 
-    def append(self, rows: Iterable[dict]) -> None:
+    def append(self, rows: list[dict]) -> None:
         """Write all rows of one job; missing columns are empty."""
-        rows = list(rows)
-        self._write(rows)
-        self.keys.add(rows[0]["key"])
-        if rows[0].get("error"):
-            self.failed.add(rows[0]["key"])
+        self._write([row.get(name, "") for name in COLUMNS] for row in rows)
+        self.jobs[rows[0]["key"]] = rows
 
-    def _read(self) -> None:
-        header = _lines([COLUMNS])
-        content = self._file.read()
-        if not content or (len(content) < len(header) and header.startswith(content)):
-            self._cut(0)
-            self._file.write(header)
-            self._sync()
-            return
-        if not content.startswith(header):
-            raise ValueError(f"{self.path}: is no table of this version of the benchmark; expected another file")
-        end = len(header)
-        jobs, whole = _jobs(content[end:], self.path)
-        for rows in jobs:
-            self.keys.add(rows[0]["key"])
-            (self.failed.add if rows[0]["error"] else self.failed.discard)(rows[0]["key"])
-        self._cut(end + whole)
-
-    def _cut(self, size: int) -> None:
-        self._file.truncate(size)
-        self._file.seek(size)
-
-    def _write(self, rows) -> None:
-        self._file.write(_lines([row.get(name, "") for name in COLUMNS] for row in rows))
-        self._sync()
-
-    def _sync(self) -> None:
+    def _write(self, rows: Iterable[Iterable]) -> None:
+        self._file.write(_lines(rows))
         self._file.flush()
         os.fsync(self._file.fileno())
 
 
 def read_rows(path) -> list[dict]:
-    """The rows of a table, of each job the last ones written.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    list of dict
-        Text columns as str, ``converged`` as bool, all others as float, NaN where empty.
-
-    Raises
-    ------
-    ValueError
-        No such file, or one with other columns.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> with Table(f"{folder.name}/table.csv") as table:
-    ...     table.append([{"key": "a", "stems": 1, "stem": "bass", "sdr_db": 3.5}])
-    >>> row, = read_rows(f"{folder.name}/table.csv")
-    >>> row["stem"], row["sdr_db"], row["sir_db"]
-    ('bass', 3.5, nan)
-    >>> folder.cleanup()
-    """
+    """The rows of a table, of each job the last ones written; numbers are floats, NaN where a cell is empty."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a table that `irtools bench` wrote")
-    content, header = path.read_bytes(), _lines([COLUMNS])
+    jobs, whole = _jobs(path.read_bytes(), path)
+    if not whole:
+        raise ValueError(f"{path}: is empty; expected a table that `irtools bench` wrote")
+    return [{name: _value(name, text) for name, text in row.items()} for rows in jobs.values() for row in rows]
+
+
+def _jobs(content: bytes, path: Path) -> tuple[dict[str, list[dict]], int]:
+    """The rows of every job that is complete, by its key, and the number of bytes that they and the header take."""
+    header = _lines([COLUMNS])
+    if header.startswith(content) and content != header:
+        return {}, 0
     if not content.startswith(header):
         raise ValueError(f"{path}: is no table of this version of the benchmark; expected another file")
-    last = {rows[0]["key"]: rows for rows in _jobs(content[len(header) :], path)[0]}
-    return [{name: _value(name, text) for name, text in row.items()} for rows in last.values() for row in rows]
-
-
-def _jobs(content: bytes, path: Path) -> tuple[list[list[dict]], int]:
-    """The rows of every job that is complete, and the number of bytes they take."""
-    jobs, rows, size, whole = [], [], 0, 0
-    lines = content.splitlines(keepends=True)
-    for number, line in enumerate(lines, start=2):
+    jobs, rows, size, whole = {}, [], len(header), len(header)
+    for number, line in enumerate(content[size:].splitlines(keepends=True), start=2):
         if not line.endswith(b"\n"):  # cut off by a kill
             break
         row = dict(zip(COLUMNS, next(csv.reader([line.decode(errors="replace")]), []), strict=False))
@@ -203,14 +132,14 @@ def _jobs(content: bytes, path: Path) -> tuple[list[list[dict]], int]:
         rows.append(row)
         size += len(line)
         if len(rows) == int(row["stems"]):
-            jobs, rows, whole = [*jobs, rows], [], size
+            jobs[row["key"]], rows, whole = rows, [], size
     return jobs, whole
 
 
 def _lines(rows: Iterable[Iterable]) -> bytes:
     text = io.StringIO()
-    # One line a row, whatever a method says: the file is cut at line ends.
-    csv.writer(text, lineterminator="\n").writerows([[_cell(value) for value in row] for row in rows])
+    # One line per row, whatever a method says: the file is cut at line ends.
+    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue().encode()
 
 

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import pickle
 import signal
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -19,23 +21,15 @@ from hypothesis import strategies as st
 
 import irtools as ir
 from irtools.commands import main as cli
-from irtools.comparison import (
-    BASELINES,
-    COLUMNS,
-    STAGES,
-    Job,
-    Table,
-    make_scene,
-    plan,
-    read_rows,
-    run_benchmark,
-    run_job,
-    running,
-    scenes_of,
-    summarise,
-)
-from irtools.comparison.running import threads_per_job
-from irtools.comparison.summary import summary_table
+from irtools.comparison import running
+from irtools.comparison.jobs import BASELINES, Job, plan, run_job
+from irtools.comparison.measured import measure
+from irtools.comparison.rivals import RIVALS
+from irtools.comparison.running import run_benchmark, threads_per_job
+from irtools.comparison.scenes import STAGES, make_scene, scenes_of
+from irtools.comparison.summary import summarise, summary_table
+from irtools.comparison.table import COLUMNS, Table, read_rows
+from irtools.methods.separator import Reduction
 from irtools.provenance import provenance, usable_cores
 
 RATE = 8000
@@ -119,18 +113,27 @@ def test_a_folder_of_songs_is_its_songs_and_a_key_knows_their_content_not_their_
     assert Job(linear(moved)[0], "am").key != keys[0]
 
 
+def test_a_key_knows_the_names_of_the_stems(song):
+    """The same files in the same order under another name are other rows of the table."""
+    before = Job(linear(song)[0], "am").key
+    (song / "drums.wav").rename(song / "cajon.wav")
+    renamed = Job(linear(song)[0], "am").key
+    (song / "cajon.wav").rename(song / "drums.wav")
+    assert renamed != before == Job(linear(song)[0], "am").key
+
+
 def test_what_is_no_scene_is_refused(song, tmp_path):
-    with pytest.raises(ValueError, match="stages: expected some of linear"):
+    with pytest.raises(ValueError, match="stages: expected one of linear"):
         scenes_of(["moon"], ["band:3"])
     with pytest.raises(ValueError, match="songs: expected falcon69, band:SEED or a folder"):
         scenes_of(["linear"], [str(tmp_path / "nowhere")])
     with pytest.raises(ValueError, match=r"start_s: .*16000 samples"):
         make_scene(linear(song, start_s=9)[0])
-    with pytest.raises(ValueError, match="expected kind linear or room, got 'moon'"):
+    with pytest.raises(ValueError, match="kind: expected one of linear, room, got 'moon'"):
         make_scene({"kind": "moon", "song": "band:3"})
     with pytest.raises(ValueError, match="expected the field 'kind'"):
         make_scene({"song": "band:3"})
-    with pytest.raises(ValueError, match="seconds > 0"):
+    with pytest.raises(ValueError, match="seconds: expected a positive number, got 0"):
         scenes_of(["linear"], ["band:3"], seconds=0)
 
 
@@ -200,35 +203,103 @@ def test_a_method_that_takes_too_long_is_a_row(song):
 
 
 MEMORY = """
-import sys
-from pathlib import Path
-import numpy as np
 import torch
 from irtools.comparison.measured import measure
-from irtools.methods import registry
-from irtools.methods.separator import Separator
+from irtools.comparison.rivals import RIVALS
+from irtools.methods.separator import Reduction
 
-def greedy(recording):
-    def separate(mics, mixdown):
-        block = torch.ones(int(mics.shape[1] / 16000 * (256 << 20)), dtype=torch.uint8)
-        return mics * block[0]
+def greedy(mics, sample_rate):
+    block = torch.ones(int(mics.shape[1] / 16000 * (256 << 20)), dtype=torch.uint8)
+    return Reduction(mics * block[0])
 
-    return Separator(separate, recording.close_mics())
-
-registry.register("greedy", greedy)
-print(measure(Path(sys.argv[1])))
+RIVALS["greedy"] = greedy
+mics = torch.ones(2, 16000)
+found = measure(mics=mics, mixdown=None, sample_rate=1000, method="greedy", options={}, device="cpu", threads=1)
+print(found["extra_mib"], found["peak_mib"])
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not tell")
-def test_the_peak_of_memory_is_that_of_the_call(tmp_path):
-    np.save(tmp_path / "mics.npy", np.ones((2, 16000)))
-    job = {"method": "greedy", "options": {}, "sample_rate": 1000, "device": "cpu", "threads": 1}
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    subprocess.run([sys.executable, "-c", MEMORY, tmp_path], check=True, capture_output=True)
-    found = json.loads((tmp_path / "measured.json").read_text())
-    assert "error" not in found, found
-    assert 250 < found["extra_mib"] < 275 and found["peak_mib"] > found["extra_mib"] + 50
+def test_the_peak_of_memory_is_that_of_the_call():
+    done = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True)
+    extra, peak = map(float, done.stdout.split())
+    assert 250 < extra < 275 and peak > extra + 50
+
+
+@pytest.fixture
+def listening(monkeypatch):
+    """A method that notes how it is called, and what it draws."""
+    heard = []
+
+    def method(mics, sample_rate, **options):
+        heard.append({"samples": mics.shape[1], "drawn": torch.rand(()).item(), **options})
+        return Reduction(mics.clone(), torch.eye(len(mics)), n_iter=7)
+
+    monkeypatch.setitem(RIVALS, "listening", method)
+    return heard
+
+
+def measured(**changes) -> dict:
+    call = {"mics": torch.ones(2, 3 * RATE), "mixdown": None, "sample_rate": RATE, "method": "listening"}
+    return measure(**call | {"options": {}, "device": "cpu", "threads": torch.get_num_threads()} | changes)
+
+
+def test_a_second_is_run_before_the_call_that_counts_and_both_draw_the_same(listening):
+    found = measured()
+    assert [call["samples"] for call in listening] == [RATE, 3 * RATE]
+    torch.rand(5)
+    measured()
+    assert len({call["drawn"] for call in listening}) == 1 and len(listening) == 4
+    assert (
+        found["sources"].shape == (2, 3 * RATE) and found["n_iter"] == 7 and torch.equal(found["gains"], torch.eye(2))
+    )
+
+
+def test_a_method_gets_its_options_as_typed_and_as_much_of_the_mixdown_as_of_the_microphones(listening):
+    measured(mixdown=torch.arange(3.0 * RATE), options={"steps": [1, 2], "seed": 3, "mixture": "clean"})
+    for call in listening:
+        assert call["steps"] == (1, 2) and call["seed"] == 3
+        assert torch.equal(call["mixdown"], torch.arange(float(call["samples"])))
+
+
+def test_the_clean_mixdown_is_the_sum_of_the_references(song):
+    described = linear(song)[0]
+    scene = make_scene(described)
+    rows = run_job(Job(described, "am", {"mixture": "clean", "max_iter": 3}, "cpu"), threads=1)
+    with pytest.warns(ir.ConvergenceWarning):
+        told = ir.reduce(scene.mics, RATE, "am", mixture="clean", mixdown=scene.references.sum(0), max_iter=3)
+    expected = ir.score(told.sources, scene.references, RATE).si_sdr
+    assert [row["si_sdr_db"] for row in rows] == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+RUN = """
+import sys
+from irtools.comparison.jobs import plan
+from irtools.comparison.running import run_benchmark
+from irtools.comparison.scenes import scenes_of
+
+if __name__ == "__main__":
+    scenes = scenes_of(["linear"], [sys.argv[1]], seconds=0.5, seeds=[0, 1])
+    for row in run_benchmark(plan(scenes, ["am"], baselines=False), sys.argv[2], n_jobs=2):
+        print(row["error"] or row["stem"])
+"""
+
+
+@pytest.mark.slow
+def test_nothing_in_the_current_folder_is_ever_imported(song, tmp_path):
+    """As the installed command runs, whose own folder comes first, not the current one."""
+    script, trap = tmp_path / "bin" / "run.py", tmp_path / "trapped"
+    script.parent.mkdir()
+    script.write_text(RUN)
+    for name in ("soundfile", "numpy", "json", "irtools"):
+        (song / f"{name}.py").write_text(f"open({str(trap)!r}, 'a').write({name!r})\n")
+    call = [sys.executable, script, song, tmp_path / "t.csv"]
+    root = str(Path(ir.__file__).parents[1])
+    environment = dict(os.environ) | {"PYTHONPATH": root}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(call, cwd=song, env=environment, capture_output=True, text=True)
+    assert not trap.exists(), trap.read_text()
+    assert done.stdout.split() == 2 * list(NAMES), done.stderr
 
 
 # The table
@@ -275,7 +346,7 @@ def test_a_table_cut_anywhere_keeps_its_whole_jobs_and_goes_on(tmp_path_factory,
     size = int(cut * len(whole))
     path.write_bytes(whole[:size])
     with Table(path) as table:
-        kept = set(table.keys)
+        kept = set(table.jobs)
         assert kept == {rows[0]["key"] for rows in made[: len(kept)]}
         assert whole.startswith(path.read_bytes()) and (kept or size < len(whole))
         for rows in made:
@@ -343,7 +414,7 @@ def test_several_processes_find_what_one_finds_and_share_the_cores(song, tmp_pat
         for row in rows:
             row["threads"] = None
     assert same(one) == same(two)
-    with pytest.raises(ValueError, match="n_jobs: expected 1 or more, got 0"):
+    with pytest.raises(ValueError, match="n_jobs: expected at least 1, got 0"):
         run_benchmark(jobs, tmp_path / "two.csv", n_jobs=0)
 
 
@@ -487,7 +558,7 @@ def test_the_command_refuses_what_it_cannot_run(song, tmp_path, command):
         (("--rt60", "a"), "--rt60: expected numbers"),
         (("--seeds", "1.5"), "--seeds: expected whole numbers"),
         (("--scenes", "moon"), "stages: expected"),
-        (("--jobs", "0"), "n_jobs: expected 1 or more"),
+        (("--jobs", "0"), "n_jobs: expected at least 1"),
         (("--methods", "am:tol"), "--methods: expected NAME=VALUE"),
     ):
         code, out, err = command("--songs", song, "--out", tmp_path / "t.csv", *arguments)

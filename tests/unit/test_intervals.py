@@ -74,9 +74,9 @@ def test_the_same_twice_within_the_values_and_moved_with_them(values, seed, stat
     ("arguments", "message"),
     [
         ({"statistic": "mode"}, "statistic: expected one of mean, median"),
-        ({"level": 1.0}, "level: expected a number between 0 and 1"),
-        ({"draws": 0}, "draws: expected 1 or more"),
-        ({"groups": ["a"]}, "groups: expected 2, one a value, got 1"),
+        ({"level": 1.0}, "level: expected more than 0 and less than 1"),
+        ({"draws": 0}, "draws: expected at least 1"),
+        ({"groups": ["a"]}, "groups: expected 2, one per value, got 1"),
     ],
 )
 def test_what_is_refused(arguments, message):

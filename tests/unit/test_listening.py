@@ -65,7 +65,7 @@ def test_orders_are_balanced_over_listeners_and_over_seeds():
 
 @pytest.mark.parametrize(("trials", "conditions"), [(0, 3), (3, 0)])
 def test_an_order_of_nothing_is_refused(trials, conditions):
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(ValueError, match="expected at least 1, got 0"):
         listener_order("ada", trials, conditions)
 
 
@@ -427,8 +427,8 @@ def test_the_mean_of_whole_marks_is_attainable(n, data):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"n": 1}, "at least 2 listeners"),
-        ({"first": 5.1}, "numbers from 1 to 5, got 5.1"),
+        ({"n": 1}, "n: expected at least 2, got 1"),
+        ({"first": 5.1}, "first: expected 1 to 5, got 5.1"),
         ({"marks_each": 2, "medians": (3, 3)}, "no medians of the listeners"),
         ({"medians": (1, 3)}, "no marks have the means 4, 3 and medians"),
     ],

@@ -4,45 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from irtools.checks import check_int
+
 
 def listener_order(listener: str, n_trials: int, n_conditions: int, seed: int = 0) -> tuple[list[int], list[list[int]]]:
-    """Order of the trials, and of the conditions in each of them.
+    """Trials as a listener hears them, and for each of these its conditions as they are heard.
 
-    Parameters
-    ----------
-    listener : str
-        Name of the listener.
-    n_trials, n_conditions : int
-    seed : int
-        Of the test.
-
-    Returns
-    -------
-    trials : list of int
-        The trials as they are heard.
-    conditions : list of list of int
-        For each trial as it is heard, its conditions as they are heard.
-
-    Raises
-    ------
-    ValueError
-        Fewer than one trial or condition.
-
-    Notes
-    -----
     Trials are shuffled. Conditions follow a Latin square with rows, columns and symbols shuffled, a new one for every
-    ``n_conditions`` trials: within it, a listener hears each condition once in each position, so that
-    position and condition are not confounded. The page computes the same with the same generator (FNV-1a of
-    "seed/listener", then mulberry32), so an order can be told again from a listener's name.
-
-    Examples
-    --------
-    >>> trials, conditions = listener_order("ada", 3, 3)
-    >>> sorted(trials), [sorted(row) for row in zip(*conditions)]
-    ([0, 1, 2], [[0, 1, 2], [0, 1, 2], [0, 1, 2]])
+    ``n_conditions`` trials: within it, a listener hears each condition once in each position, so that position and
+    condition are not confounded. The page computes the same with the same generator (FNV-1a of "seed/listener", then
+    mulberry32), so that an order can be told again from a listener's name and the ``seed`` of the test.
     """
-    if n_trials < 1 or n_conditions < 1:
-        raise ValueError(f"n_trials, n_conditions: expected at least 1, got {n_trials} and {n_conditions}")
+    check_int("n_trials", n_trials, 1)
+    check_int("n_conditions", n_conditions, 1)
     draws = _mulberry32(_fnv1a(f"{seed}/{listener}"))
     trials, conditions = _shuffled(n_trials, draws), []
     for _ in range(-(-n_trials // n_conditions)):

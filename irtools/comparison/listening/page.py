@@ -14,6 +14,7 @@ from pathlib import Path
 import soundfile
 from torch import Tensor
 
+from irtools.checks import check_choice
 from irtools.comparison.listening.trials import Trial
 from irtools.notebook.players import encode_mp3
 from irtools.recording.resampling import resample
@@ -32,45 +33,20 @@ def listening_page(
 ) -> str:
     """HTML of a test: everything is inside, nothing is asked of any host.
 
-    Parameters
-    ----------
-    trials : sequence of Trial
-        All of the same conditions.
-    sample_rate : int
-        In Hz.
-    seed : int
-        Of the orders, see :func:`irtools.comparison.listening.orders.listener_order`.
-    title : str
-    audio : {"flac", "mp3"}
-        FLAC of 16 bits keeps what is to be judged; MP3 is ten times smaller and adds artefacts of its own.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
-        No trial, trials of different conditions, another ``audio``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> trial = Trial("vocals", 0.0, 0.1, 0.0, {"kamir": torch.zeros(800), "mira": torch.zeros(800)}, {})
-    >>> listening_page([trial], 8000)[:15]
-    '<!DOCTYPE html>'
+    ``seed`` is that of the orders, see :func:`irtools.comparison.listening.orders.listener_order`. ``audio`` is "flac",
+    of 16 bits, which keeps what is to be judged, or "mp3", ten times smaller and with artefacts of its own.
     """
-    if audio not in ("flac", "mp3"):
-        raise ValueError(f"audio: expected flac or mp3, got {audio!r}")
+    check_choice("audio", audio, ("flac", "mp3"))
     if not trials or len({tuple(trial.clips) for trial in trials}) > 1:
         raise ValueError(f"trials: expected at least one, all of the same conditions, got {len(trials)}")
+    several_starts = len({trial.start_s for trial in trials}) > 1
     test = {
         "seed": seed,
         "conditions": list(trials[0].clips),
         "trials": [
             {
                 "stem": trial.stem,
-                "label": f"{trial.stem}, {trial.start_s:g} s" if len({t.start_s for t in trials}) > 1 else trial.stem,
+                "label": f"{trial.stem}, {trial.start_s:g} s" if several_starts else trial.stem,
                 "clips": [_data_uri(clip, sample_rate, audio) for clip in trial.clips.values()],
                 # A clip that is also rated is there once: its number stands for it.
                 "open": {
@@ -97,25 +73,7 @@ def listening_page(
 
 
 def write_page(path, page: str) -> Path:
-    """Write a page, whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-    page : str
-
-    Returns
-    -------
-    Path
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> write_page(Path(folder.name) / "test.html", "<!DOCTYPE html>").name
-    'test.html'
-    >>> folder.cleanup()
-    """
+    """Write a page, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return Path(path)

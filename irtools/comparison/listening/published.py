@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irtools.checks import check_int, check_number
+
 # Rajesh R, synopsis seminar, 8 February 2024, "Listening Test Results: 44 Participants", live recordings (Saraga):
 # (stem, scale): (mean of KAMIR, of dfUNet, median of KAMIR, of dfUNet).
 SARAGA_LISTENERS = 44
@@ -22,28 +24,14 @@ SARAGA = {
 
 @dataclass(frozen=True)
 class PairedBounds:
-    """What means alone say about a paired difference.
+    """What means alone say about a paired difference; ``verdict`` holds whatever the marks were, or is "undecided"."""
 
-    Attributes
-    ----------
-    difference : float
-        First mean minus second.
-    sd_low, sd_high : float
-        No differences with these means spread less, or more (standard deviation, n - 1).
-    sd_significant : float
-        The paired t test finds the difference significant exactly where the differences spread less than this.
-    p_low, p_high : float
-        p-values at ``sd_low`` and ``sd_high``.
-    verdict : {"significant", "not significant", "undecided"}
-        The first two hold whatever the marks were.
-    """
-
-    difference: float
-    sd_low: float
-    sd_high: float
-    sd_significant: float
-    p_low: float
-    p_high: float
+    difference: float  # first mean minus second
+    sd_low: float  # no differences with these means spread less (standard deviation, n - 1) ...
+    sd_high: float  # ... or more
+    sd_significant: float  # the paired t test is significant exactly where the differences spread less than this
+    p_low: float  # p-values at sd_low ...
+    p_high: float  # ... and at sd_high
     verdict: str
 
 
@@ -74,33 +62,14 @@ def paired_bounds(
     alpha : float
         Two-sided level of the test.
 
-    Returns
-    -------
-    PairedBounds
-
-    Raises
-    ------
-    ValueError
-        Fewer than two listeners or one mark, a mean or median off the scale, medians with several marks each, or means
-        that no marks with these medians have.
-
     Notes
     -----
     With d = first - second, the paired t test is significant exactly where the standard deviation of the differences is
     below ``|d| √n / t(1-α/2, n-1)``. Means do not tell that deviation, they bound it: over all joint distributions of
     marks with the two means (and medians), the mean square of the differences is linear in the probabilities, so that a
-    linear programme gives its least and largest value. Without medians these have a closed form on a scale of width w
-    with a, b the means as shares of it: the largest mean square is ``w² (a + b - 2 max(0, a + b - 1))``, and the
-    smallest variance ``f (1 - f) / marks_each²`` with f the fractional part of ``d · marks_each``. Published means are
-    rounded, and shares need not be multiples of 1/n: the bounds are of the means as printed. The direction of the means
-    of several stems cannot be pooled into a sign test, because the same listeners rated all of them.
-
-    Examples
-    --------
-    >>> kamir, dfunet, *_ = SARAGA["vocal", "IRQ"]
-    >>> bounds = paired_bounds(kamir, dfunet, SARAGA_LISTENERS)
-    >>> bounds.verdict, round(bounds.sd_low, 2), round(bounds.sd_high, 2), round(bounds.sd_significant, 2)
-    ('undecided', 0.46, 3.42, 0.99)
+    linear programme gives its least and largest value. Published means are rounded, and shares need not be multiples of
+    1/n: the bounds are of the means as printed. Means of several stems cannot be pooled into a sign test, because the
+    same listeners rated all of them.
     """
     from scipy import stats
 
@@ -123,32 +92,9 @@ def paired_bounds(
 
 
 def is_attainable(mean: float, n: int, decimals: int = 2) -> bool:
-    """Whether ``n`` whole marks can have a mean that is printed as ``mean`` (the GRIM test).
+    """Whether ``n`` whole marks can have a mean that is printed as ``mean`` with so many decimals.
 
-    Parameters
-    ----------
-    mean : float
-        As printed.
-    n : int
-        Number of marks.
-    decimals : int
-        With which it is printed.
-
-    Returns
-    -------
-    bool
-
-    References
-    ----------
-    N. J. L. Brown, J. A. J. Heathers, "The GRIM test", Social Psychological and Personality Science 8(4), 2017.
-
-    Examples
-    --------
-    Five of the twelve means of the table are not means of 44 whole marks: either the listeners gave several marks a
-    cell, or not all of them gave one.
-
-    >>> sorted({mean for row in SARAGA.values() for mean in row[:2] if not is_attainable(mean, SARAGA_LISTENERS)})
-    [3.08, 3.28, 3.53, 3.71]
+    The GRIM test (N. J. L. Brown, J. A. J. Heathers, Social Psychological and Personality Science 8(4), 2017).
     """
     half = 0.5 * 10.0**-decimals + 1e-9
     # Either way of rounding a tie is allowed.
@@ -156,13 +102,12 @@ def is_attainable(mean: float, n: int, decimals: int = 2) -> bool:
 
 
 def _check(first, second, n, medians, marks_each, scale) -> None:
-    if n < 2 or marks_each < 1:
-        raise ValueError(f"n, marks_each: expected at least 2 listeners and 1 mark each, got {n} and {marks_each}")
+    check_int("n", n, 2)
+    check_int("marks_each", marks_each, 1)
     if medians is not None and marks_each > 1:
-        raise ValueError("medians: expected none with several marks a listener: they are no medians of the listeners")
-    for value in (first, second, *(medians or ())):
-        if not scale[0] <= value <= scale[1]:
-            raise ValueError(f"first, second, medians: expected numbers from {scale[0]} to {scale[1]}, got {value}")
+        raise ValueError("medians: expected none with several marks per listener: they are no medians of the listeners")
+    for name, value in zip(("first", "second", "medians", "medians"), (first, second, *(medians or ())), strict=False):
+        check_number(name, value, *scale)
 
 
 def _mean_squares(first, second, medians, marks_each, scale) -> tuple[float, float]:

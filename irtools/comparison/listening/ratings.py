@@ -4,85 +4,37 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
-COLUMNS = (
-    "listener",
-    "trial",
-    "stem",
-    "condition",
-    "position",
-    "IRQ",
-    "AQ",
-    "seconds_listened",
-    "started",
-    "finished",
-)
 SCALES = ("IRQ", "AQ")
 
 
 @dataclass(frozen=True)
 class Rating:
-    """What one listener said of one condition in one trial.
-
-    Attributes
-    ----------
-    listener : str
-    trial : int
-        From 1.
-    stem, condition : str
-    position : int
-        In the order of this listener, from 1.
-    IRQ, AQ : int
-        Interference reduction and audio quality, 1 to 5.
-    seconds_listened : float
-    started, finished : datetime
-        Of the trial.
-    """
+    """What one listener said of one condition in one trial."""
 
     listener: str
-    trial: int
+    trial: int  # from 1
     stem: str
     condition: str
-    position: int
-    IRQ: int
-    AQ: int
+    position: int  # in the order of this listener, from 1
+    IRQ: int  # interference reduction, 1 to 5
+    AQ: int  # audio quality, 1 to 5
     seconds_listened: float
-    started: datetime
+    started: datetime  # of the trial
     finished: datetime
 
 
+COLUMNS = tuple(field.name for field in fields(Rating))
+
+
 def read_ratings(paths: Iterable) -> list[Rating]:
-    """Ratings of all files together.
+    """Ratings of all files of the page together; one file may hold several listeners.
 
-    Parameters
-    ----------
-    paths : iterable of path
-        CSV files of the page; one file may hold several listeners.
-
-    Returns
-    -------
-    list of Rating
-        In the order of the files.
-
-    Raises
-    ------
-    ValueError
-        No file, one that cannot be read, other columns, a value that is none of its column, a condition rated twice by
-        a listener, or one that others rated and this listener did not. The message names the file and the line.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name) / "ada.csv"
-    >>> times = "2030-01-01T12:00:00Z,2030-01-01T12:01:00Z"
-    >>> _ = path.write_text(f"{','.join(COLUMNS)}\\nada,1,vocals,kamir,1,4,3,9.5,{times}\\n")
-    >>> [(rating.condition, rating.IRQ, rating.AQ) for rating in read_ratings([path])]
-    [('kamir', 4, 3)]
-    >>> folder.cleanup()
+    A ``ValueError`` names the file and the line: other columns, a value that is none of its column, a condition that
+    a listener rated twice, or that others rated and this listener did not.
     """
     ratings, seen = [], {}
     for path in map(Path, paths):

@@ -20,27 +20,14 @@ FADE_S = 0.01
 
 @dataclass(frozen=True)
 class Trial:
-    """One excerpt of one stem.
-
-    Attributes
-    ----------
-    stem : str
-    start_s, seconds : float
-        Where the excerpt starts and how long it is.
-    gain_db : float
-        Applied to every clip of the trial, in dB.
-    clips : dict of str to Tensor, shape (samples,)
-        The conditions to be rated, "reference" and "anchor" among them where they exist.
-    open_clips : dict of str to Tensor, shape (samples,)
-        What is labelled on the page and not rated: "microphone", "reference".
-    """
+    """One excerpt of one stem: clips to be rated, and those that are labelled on the page and not rated."""
 
     stem: str
     start_s: float
     seconds: float
-    gain_db: float
-    clips: dict[str, Tensor]
-    open_clips: dict[str, Tensor]
+    gain_db: float  # applied to every clip
+    clips: dict[str, Tensor]  # "reference" and "anchor" among them where they exist
+    open_clips: dict[str, Tensor]  # "microphone" and "reference"
 
 
 def make_trials(
@@ -53,7 +40,7 @@ def make_trials(
     starts: Iterable[float] = (0.0,),
     seconds: float = 8.0,
 ) -> tuple[list[Trial], int]:
-    """Excerpts of the stems that all folders have, one trial a stem and start.
+    """Excerpts of the stems that all folders have, one trial per stem and start, and the sample rate in Hz.
 
     Parameters
     ----------
@@ -72,33 +59,11 @@ def make_trials(
     seconds : float
         Length of an excerpt; the last one ends with the recording.
 
-    Returns
-    -------
-    (list of Trial, int)
-        The trials, and the sample rate in Hz.
-
-    Raises
-    ------
-    ValueError
-        No condition or a reserved name, folders that do not agree in rate or length, a stem that one of them lacks,
-        an excerpt outside the recording, of silence alone, or given twice, "auto" without ``mics``.
-
     Notes
     -----
     The automatic anchor is the microphone through a low-pass of 3.5 kHz, the low anchor of ITU-R BS.1534-3, because it
     has to be bad on both scales: the raw microphone has all of the interference, but no artefact. One gain puts the
     loudest sample of a trial at -1 dBFS; clips are never normalised one by one. Both ends are faded over 10 ms.
-
-    References
-    ----------
-    ITU-R BS.1534-3, "Method for the subjective assessment of intermediate quality level of audio systems", 2015.
-
-    Examples
-    --------
-    >>> make_trials({})
-    Traceback (most recent call last):
-      ...
-    ValueError: conditions: expected at least one NAME=FOLDER, got none
     """
     folders = _folders(conditions, reference, mics, anchor)
     starts = list(starts)
@@ -121,26 +86,10 @@ def make_trials(
 
 
 def low_pass(clip: Tensor, sample_rate: int, cutoff_hz: float = ANCHOR_CUTOFF_HZ) -> Tensor:
-    """The automatic anchor: a clip without what lies above ``cutoff_hz``, not delayed.
-
-    Parameters
-    ----------
-    clip : Tensor, shape (samples,)
-    sample_rate : int
-        In Hz; a clip of so low a rate that nothing lies above is low-passed at a quarter of its rate.
-    cutoff_hz : float
-
-    Returns
-    -------
-    Tensor, shape (samples,), dtype of ``clip``
-
-    Examples
-    --------
-    >>> low_pass(torch.ones(1000), 44100).sub(1).abs().max() < 1e-3
-    tensor(True)
-    """
+    """The automatic anchor: a clip without what lies above ``cutoff_hz``, not delayed."""
     from scipy.signal import butter, sosfiltfilt
 
+    # A clip of so low a rate that nothing lies above is low-passed at a quarter of its rate.
     sections = butter(8, min(cutoff_hz, sample_rate / 4), fs=sample_rate, output="sos")
     padding = min(3 * 17, clip.shape[-1] - 1)
     return torch.from_numpy(sosfiltfilt(sections, clip.double().numpy(), padlen=padding).copy()).to(clip.dtype)
