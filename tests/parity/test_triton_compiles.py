@@ -1,23 +1,28 @@
-"""The fused kernels compile to machine code for compute capability 9.0, which needs no GPU."""
+"""The fused kernels compile for compute capability 9.0, which needs no GPU, and no register is spilled."""
 
+import functools
+import importlib
 import os
+import re
+import subprocess
 
 import pytest
 import torch
 
 from irtools.kernels.median_filter import median_filter
-from irtools.kernels.psd_update import psd_update, wiener_update
+from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
+from irtools.kernels.second_moments import second_moments
+from irtools.kernels.weighted_covariance import weighted_covariance
 
 triton = pytest.importorskip("triton")
 
 pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing")
 
-POINTERS = {torch.float32: "*fp32", torch.int32: "*i32", torch.int64: "*i64"}
-TYPES = {int: "i32", float: "fp32"}
+POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32", torch.int64: "*i64"}
 
 
 class Compiled:
-    """Stands for a kernel: a launch compiles it instead."""
+    """Stands for a kernel: a launch compiles it instead, with what Triton takes for granted of these arguments."""
 
     def __init__(self, kernel):
         self.kernel = kernel
@@ -29,44 +34,95 @@ class Compiled:
         from triton.backends.compiler import GPUTarget
         from triton.compiler import ASTSource
 
-        types = [POINTERS[a.dtype] if isinstance(a, torch.Tensor) else TYPES[type(a)] for a in arguments]
-        names = [name for name in self.kernel.arg_names if name not in constants]
-        signature = dict(zip(names, types, strict=True)) | dict.fromkeys(constants, "constexpr")
-        source = ASTSource(
-            fn=self.kernel, signature={name: signature[name] for name in self.kernel.arg_names}, constexprs=constants
-        )
-        self.code = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps}).asm
+        given = dict(zip([name for name in self.kernel.arg_names if name not in constants], arguments, strict=True))
+        # A one (such as a stride) and multiples of 16 are known when a kernel is compiled.
+        constants |= {name: value for name, value in given.items() if type(value) is int and value == 1}
+        types = {name: type_of(value) for name, value in given.items()} | dict.fromkeys(constants, "constexpr")
+        aligned = {
+            (place,): [["tt.divisibility", 16]]
+            for place, name in enumerate(self.kernel.arg_names)
+            if types[name].startswith("*") or (types[name] == "i32" and given[name] % 16 == 0)
+        }
+        signature = {name: types[name] for name in self.kernel.arg_names}
+        source = ASTSource(fn=self.kernel, signature=signature, constexprs=constants, attrs=aligned)
+        self.found = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": num_warps})
 
 
-def compiled(module, call, monkeypatch):
-    kernel = Compiled(module._bins)
-    monkeypatch.setattr(module, "_bins", kernel)
-    monkeypatch.setattr("irtools.kernels.backend._hindrance", lambda tensors: None)
-    call()
-    return kernel.code
+def type_of(value):
+    return POINTERS[value.dtype] if isinstance(value, torch.Tensor) else {int: "i32", float: "fp32"}[type(value)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rows", [4, 12])
-def test_the_update_of_the_power_model(rows, monkeypatch):
-    from irtools.kernels.psd_update import _triton
-
-    power, gains = torch.ones(2, rows, 64), torch.ones(2, rows, rows)
-    code = compiled(_triton, lambda: psd_update(power, power, gains, sparsity=1.0, backend="triton"), monkeypatch)
-    assert ".target sm_90" in code["ptx"] and code["cubin"] and ("mma.sync" in code["ptx"]) == (rows == 12)
-
-
-def test_the_wiener_step(monkeypatch):
-    from irtools.kernels.psd_update import _triton
-
-    power, gains = torch.ones(2, 4, 64), torch.ones(2, 4, 4)
-    code = compiled(_triton, lambda: wiener_update(power, power, gains, torch.eye(4), backend="triton"), monkeypatch)
-    assert code["cubin"]
+def resources(found, folder):
+    """Registers per thread, bytes of its stack, where spilled registers go, and bytes of shared memory."""
+    (folder / "kernel.cubin").write_bytes(found.asm["cubin"])
+    command = [triton.knobs.nvidia.cuobjdump.path, "-res-usage", folder / "kernel.cubin"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    registers, stack = (int(re.search(rf"{name}:(\d+)", printed)[1]) for name in ("REG", "STACK"))
+    return registers, stack, found.metadata.shared
 
 
-def test_the_median_filter(monkeypatch):
-    from irtools.kernels.median_filter import _triton
+def powers(mics):
+    """V, P and Λ."""
+    return torch.ones(64, mics, 400), torch.ones(64, mics, 400), torch.ones(64, mics, mics)
 
-    footprint = torch.ones(3, 5, dtype=torch.bool)
-    code = compiled(_triton, lambda: median_filter(torch.ones(2, 6, 64), footprint, backend="triton"), monkeypatch)
-    assert code["cubin"] and "shfl" not in code["ptx"]  # every bin's taps are in one thread
+
+MODEL = {"noise": 1e-10, "backend": "triton"}
+CROSS = torch.zeros(5, 17, dtype=torch.bool)
+CROSS[2], CROSS[:, 8] = True, True
+# Most registers and shared memory, as compiled with Triton 3.6; 255 registers are all that there are.
+CASES = {
+    "a step of P and the sums, 4 mics": ("psd_update", lambda: psd_update(*powers(4), **MODEL), 96, 2048),
+    "a step of P and the sums, 8 mics": ("psd_update", lambda: psd_update(*powers(8), **MODEL), 255, 2048),
+    "a step of P and the sums, 12 mics": ("psd_update", lambda: psd_update(*powers(12), **MODEL), 232, 2048),
+    "a step of P with the penalty": ("psd_update", lambda: psd_step(*powers(8), sparsity=1.0, **MODEL), 128, 2048),
+    "KAMIR's step of P": ("psd_update", lambda: wiener_update(*powers(8), torch.eye(8), **MODEL), 200, 2048),
+    "KAMIR's sums": ("psd_update", lambda: gain_sums(*powers(8), **MODEL), 255, 2048),
+    "second moments, 8 mics": (
+        "second_moments",
+        lambda: second_moments(torch.ones(8, 1 << 16), torch.ones(1, 1 << 16), backend="triton"),
+        160,
+        32,
+    ),
+    "covariances, 4 mics": (
+        "weighted_covariance",
+        lambda: weighted_covariance(powers(4)[0].cfloat(), powers(4)[1], backend="triton"),
+        64,
+        16,
+    ),
+    "median of 21": ("median_filter", lambda: median_filter(powers(4)[0], CROSS, backend="triton"), 64, 0),
+}
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """Of a case, what it compiles to."""
+
+    @functools.cache
+    def compile_case(name):
+        op, call, *_ = CASES[name]
+        module = importlib.import_module(f"irtools.kernels.{op}._triton")
+        with pytest.MonkeyPatch.context() as patch:
+            kernel = Compiled(module._kernel)
+            patch.setattr(module, "_kernel", kernel)
+            patch.setattr("irtools.kernels.backend._hindrance", lambda tensors: None)
+            call()
+        return kernel.found
+
+    return compile_case
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_kernel_stays_within_its_registers_and_shared_memory(name, compiled, tmp_path):
+    registers, stack, shared = resources(compiled(name), tmp_path)
+    most_registers, most_shared = CASES[name][2:]
+    assert stack == 0, "registers spill to memory"
+    assert registers <= most_registers and shared <= most_shared
+
+
+def test_many_microphones_use_tensor_cores_and_few_do_not(compiled):
+    in_cores = ["mma.sync" in compiled(f"a step of P and the sums, {mics} mics").asm["ptx"] for mics in (4, 8, 12)]
+    assert in_cores == [False, False, True]
+
+
+def test_the_taps_of_a_bin_are_in_one_thread(compiled):
+    assert "shfl" not in compiled("median of 21").asm["ptx"]

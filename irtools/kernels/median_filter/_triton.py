@@ -21,7 +21,7 @@ def median_filter(values: Tensor, footprint: Tensor) -> Tensor:
     taps = _taps(tuple(map(tuple, footprint.tolist())), values.device)
     n_taps = taps.shape[1]
     with on_device(values):
-        _bins[(triton.cdiv(values.numel(), _BINS),)](
+        _kernel[(triton.cdiv(values.numel(), _BINS),)](
             out,
             planes,
             taps,
@@ -45,7 +45,7 @@ def _taps(rows, device):
 
 
 @triton.jit
-def _bins(out_ptr, values_ptr, taps_ptr, bins, freqs, frames, of_plane, of_freq, of_frame,
+def _kernel(out_ptr, values_ptr, taps_ptr, bins, freqs, frames, of_plane, of_freq, of_frame,
           N_TAPS: tl.constexpr, PADDED: tl.constexpr, BINS: tl.constexpr):  # fmt: skip
     """Each program: ``BINS`` of all bins, whatever the frequencies and planes they belong to."""
     here = tl.program_id(0).to(tl.int64) * BINS + tl.arange(0, BINS)

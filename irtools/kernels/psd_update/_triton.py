@@ -49,7 +49,7 @@ def _launch(power, psd, gains, pull, step, sums, exponent, noise, sparsity, floo
     out = torch.empty(psd.shape, dtype=psd.dtype, device=psd.device) if step != "none" else psd
     partial = torch.empty((splits if sums else 0, 2, freqs, mics, sources), dtype=psd.dtype, device=psd.device)
     with on_device(psd):
-        _bins[(freqs * splits,)](
+        _kernel[(freqs * splits,)](
             out,
             partial,
             power,
@@ -161,7 +161,7 @@ def _moved(power, psd, gains, pull, noise, sparsity, floor, inside, held, SOURCE
 
 
 @triton.jit
-def _bins(out_ptr, partial_ptr, power_ptr, psd_ptr, gains_ptr, pull_ptr, freqs, frames, span,
+def _kernel(out_ptr, partial_ptr, power_ptr, psd_ptr, gains_ptr, pull_ptr, freqs, frames, span,
           out_f, out_n, out_t, power_f, power_k, power_t, psd_f, psd_n, psd_t,
           gains_f, gains_k, gains_n, pull_f, pull_k, pull_n, noise, sparsity, floor,
           MICS: tl.constexpr, SOURCES: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, TILE: tl.constexpr,

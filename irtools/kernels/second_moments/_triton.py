@@ -29,7 +29,7 @@ def _load_row(row, a, b, sample, inside, a_row, a_sample, b_row, b_sample, A_ROW
 
 
 @triton.jit
-def _second_moments_kernel(
+def _kernel(
     out,
     a,
     b,
@@ -122,7 +122,7 @@ def second_moments(rows: Sequence[Tensor]) -> Tensor:
     splits = triton.cdiv(samples, span)
     out = torch.empty(splits, n_rows, n_rows, dtype=torch.float64, device=a.device)
     with on_device(a):
-        _second_moments_kernel[(splits * pairs,)](
+        _kernel[(splits * pairs,)](
             out,
             a,
             b,

@@ -26,7 +26,7 @@ def _real_and_imaginary(values):
 
 
 @triton.jit
-def _weighted_covariance_kernel(
+def _kernel(
     out,
     x,
     weights,
@@ -161,7 +161,7 @@ def weighted_covariance(x: Tensor, weights: Tensor) -> Tensor:
     splits = triton.cdiv(frames, span)
     out = torch.empty(splits, freqs, n_sources, n_mics, n_mics, dtype=x.dtype, device=x.device)
     with on_device(x):
-        _weighted_covariance_kernel[(splits * freqs * groups,)](
+        _kernel[(splits * freqs * groups,)](
             torch.view_as_real(out),
             x.view(torch.int64),
             weights,
