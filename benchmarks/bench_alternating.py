@@ -8,16 +8,17 @@ Parity first: no time is reported unless both give the same iterates to 1e-8.
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 
 import torch
-from provenance import provenance, write_row
+from on_device import best_of
+from tables import write_rows
 
 import irtools as ir
 from irtools.methods.alternating.loops import alternate_on_samples
 from irtools.methods.alternating.updates import AMSettings
 from irtools.methods.separator import ConvergenceWarning
+from irtools.provenance import provenance
 
 SAMPLE_RATE = 44100
 
@@ -30,15 +31,6 @@ def recording(mics: int, seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
     sources = 0.1 * sources * torch.rand(shape, generator=generator, dtype=torch.float64) ** 4
     gains = torch.empty(mics, mics, dtype=torch.float64).uniform_(0.01, 0.5, generator=generator).fill_diagonal_(1)
     return gains @ sources, sources.sum(0)
-
-
-def best_of(repeats: int, call) -> tuple[float, object]:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        out = call()
-        times.append(time.perf_counter() - start)
-    return min(times), out
 
 
 def main() -> None:
@@ -71,7 +63,7 @@ def main() -> None:
         "ratio": f"{plain_s / moments_s:.0f}",
         "relative_error": f"{error:.1e}",
     }
-    path = write_row("alternating", row | provenance("torch", "numpy"))
+    path = write_rows("alternating", [row | provenance("torch", "numpy")])
     print(f"{plain_s:.3f} s on samples, {moments_s:.4f} s on moments: {plain_s / moments_s:.0f}x -> {path.name}")
 
 

@@ -18,12 +18,12 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from functools import partial
 
 import torch
-from on_device import chosen_device, clock, machine, peak_of
-from provenance import write_rows
+from on_device import chosen_device, machine, peak_of, timed
+from recordings import bursts
+from tables import write_rows
 
 import irtools as ir
 from irtools.kernels import backend
@@ -44,15 +44,6 @@ PUBLISHED_S = {"kamir-paper": 660.4, "cae": 2.4, "tunet": 2.19}
 TOLERANCE = 1e-3
 
 
-def clip(seed: int) -> torch.Tensor:
-    """Noise that comes and goes ten times a second, bled at -14 dB."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (MICS, SECONDS * SAMPLE_RATE)
-    level = torch.rand(MICS, 10 * SECONDS, generator=generator) ** 3
-    sources = torch.randn(shape, generator=generator) * level.repeat_interleave(SAMPLE_RATE // 10, 1)
-    return (0.8 * torch.eye(MICS) + 0.2) @ sources
-
-
 def reduction(label: str, device: str):
     method, options = METHODS[label]
     return partial(ir.reduce, sample_rate=SAMPLE_RATE, method=method, device=device, **options)
@@ -61,14 +52,6 @@ def reduction(label: str, device: str):
 def without_triton() -> None:
     """The kernels of this process are those of torch from now on."""
     backend._missing_triton = lambda: "left out by the benchmark"
-
-
-def timed(call, device: str) -> tuple[float, object]:
-    """By the wall, on a GPU with the copy back; a single thread of a processor by its own time."""
-    now = time.process_time if clock(device) == "processor" else time.perf_counter
-    start = now()
-    found = call()
-    return now() - start, found
 
 
 def error_of(found: torch.Tensor, label: str, mics: torch.Tensor) -> float:
@@ -81,9 +64,9 @@ def measure(label: str, provider: str, device: str, n_clips: int) -> dict:
     """A row; one process a provider, so that loading is measured where nothing is loaded."""
     if provider == "torch":
         without_triton()
-    clips = [clip(seed).to(device) for seed in range(n_clips)]
+    clips = [bursts(MICS, SECONDS, SAMPLE_RATE, seed).float().to(device) for seed in range(n_clips)]
     reduce = reduction(label, device)
-    # The first call imports, reads weights, compiles kernels and plans transforms.
+    # The first call imports, reads weights, compiles kernels and plans transforms; a GPU copies the answer back.
     first_s, first = timed(lambda: reduce(clips[0]).sources.cpu(), device)
     run_s = sum(timed(lambda mics=mics: reduce(mics).sources.cpu(), device)[0] for mics in clips)
     error = error_of(first, label, clips[0].cpu())

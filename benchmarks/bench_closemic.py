@@ -14,16 +14,19 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from bench_masks import SAMPLE_RATE, best_of, recording
-from provenance import provenance, write_row
+from on_device import best_of
+from recordings import bursts
+from tables import write_rows
 
 import irtools as ir
 from irtools.methods.closemic import linear as linear_demixing
 from irtools.methods.closemic.linear import demix_linear
 from irtools.methods.closemic.loops import linear_by_loops, room_by_loops
 from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
+from irtools.provenance import provenance
 from irtools.stft import stft
 
+SAMPLE_RATE = 44100
 ITERATIONS = 10
 
 
@@ -61,7 +64,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--mics", type=int, default=4)
     arguments = parser.parse_args()
-    mics = recording(arguments.mics, arguments.seconds)
+    mics = bursts(arguments.mics, arguments.seconds, SAMPLE_RATE)
     for mode, measure in (("room", room), ("linear", linear)):
         row = measure(mics)
         if row["error"] > 1e-6:
@@ -79,7 +82,7 @@ def main() -> None:
             "times_real_time": f"{arguments.seconds / whole_s:.1f}",
             "error": f"{row['error']:.1e}",
         }
-        write_row(f"closemic_{mode}", row | provenance())
+        write_rows("closemic", [row | provenance()], ("mode", "threads"))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from kernel_cases import CASES, Case, tensors_of
 from on_device import MIB, chosen_device, machine, peak_of, seconds_of
-from provenance import write_rows
+from tables import write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVIDERS = ("eager", "compile", "ours")

@@ -14,12 +14,13 @@ import csv
 from itertools import islice
 
 import torch
-from provenance import RESULTS, provenance, write_rows
+from tables import RESULTS, write_rows
 
 import irtools as ir
 from irtools.band.songs import songs
 from irtools.metrics import si_sdr
 from irtools.metrics.blind.measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio
+from irtools.provenance import provenance
 
 RATE = 22050
 CHOSEN_ON = 3

@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 
 import torch
-from provenance import provenance, write_row
+from tables import write_rows
 
 import irtools as ir
 from irtools.metrics.blind.bleed_matrix import bleed_matrix
 from irtools.metrics.blind.delays import arrival_delays
 from irtools.metrics.blind.measures import detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
+from irtools.provenance import provenance
 
 PLAYERS = ("piano", "bass", "soprano", "alto", "tenor", "baryton")
 RESTING = {"alto": "alto", "tenor": "tenor", "baryton": "baritone"}
@@ -65,7 +66,7 @@ def main() -> None:
         row[f"{name}_coherence"] = f"{mean_coherence(after):.3f}"
         row[f"{name}_coherence_power"] = f"{mean_coherence(after, weighting='power'):.3f}"
         row[f"{name}_log_kurtosis"] = f"{musical[[PLAYERS.index(player) for player in RESTING]].mean():.2f}"
-    print(write_row("live_sextet", row | provenance("torch", "numpy")).read_text())
+    print(write_rows("live_sextet", [row | provenance("torch", "numpy")]).read_text())
 
 
 if __name__ == "__main__":

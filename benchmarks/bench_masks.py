@@ -10,12 +10,13 @@ fit of the model. ``times_real_time`` is that of the method in single precision.
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import replace
 
 import numpy as np
 import torch
-from provenance import provenance, write_row
+from on_device import best_of
+from recordings import bursts
+from tables import write_rows
 
 import irtools as ir
 from irtools.methods.powers import fastmira, kamir, mira
@@ -23,19 +24,10 @@ from irtools.methods.powers.fit import first_gains, first_psd, fit
 from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
 from irtools.methods.powers.settings import PowerSettings
 from irtools.methods.powers.spectra import powers
+from irtools.provenance import provenance
 from irtools.stft import stft
 
 SAMPLE_RATE = 44100
-
-
-def recording(mics: int, seconds: float) -> torch.Tensor:
-    """Noise that comes and goes ten times a second, bled at -14 dB, float64."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (mics, round(seconds * SAMPLE_RATE))
-    level = torch.rand(mics, shape[1] // 4410 + 1, generator=generator, dtype=torch.float64) ** 3
-    sources = torch.randn(shape, generator=generator, dtype=torch.float64)
-    sources = sources * level.repeat_interleave(4410, 1)[:, : shape[1]]
-    return (0.8 * torch.eye(mics, dtype=torch.float64) + 0.2) @ sources
 
 
 def fastmira_by_loops(mics: torch.Tensor, settings: PowerSettings) -> tuple[torch.Tensor, np.ndarray]:
@@ -55,15 +47,6 @@ METHODS = {
 }
 
 
-def best_of(repeats: int, call) -> tuple[float, object]:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        out = call()
-        times.append(time.perf_counter() - start)
-    return min(times), out
-
-
 def fit_times(mics: torch.Tensor, settings: PowerSettings) -> tuple[float, float]:
     """Seconds of the fit, and of the fit by loops, of the powers of a recording."""
     power, close = powers(mics, settings), torch.eye(len(mics), dtype=torch.bool)
@@ -81,7 +64,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--mics", type=int, default=4)
     args = parser.parse_args()
-    mics = recording(args.mics, args.seconds)
+    mics = bursts(args.mics, args.seconds, SAMPLE_RATE)
     for name, (by_loops, settings) in METHODS.items():
         plain_s, (expected, _) = best_of(2, lambda by_loops=by_loops, settings=settings: by_loops(mics, settings))
         ours_s, found = best_of(5, lambda name=name: ir.reduce(mics, SAMPLE_RATE, name))
@@ -91,6 +74,7 @@ def main() -> None:
             raise SystemExit(f"no times: the sources of {name} differ by {error:.1e} (relative)")
         fit_s, fit_plain_s = fit_times(mics, settings)
         row = {
+            "method": name,
             "mics": args.mics,
             "seconds": args.seconds,
             "threads": torch.get_num_threads(),
@@ -104,7 +88,7 @@ def main() -> None:
             "times_real_time": f"{args.seconds / single_s:.0f}",
             "relative_error": f"{error:.1e}",
         }
-        path = write_row(f"masks_{name}", row | provenance("torch", "numpy"))
+        path = write_rows("masks", [row | provenance("torch", "numpy")], ("method", "threads"))
         print(
             f"{name}: {plain_s:.2f} s by loops, {ours_s:.2f} s: {plain_s / ours_s:.1f}x (fit alone "
             f"{fit_plain_s / fit_s:.1f}x), {args.seconds / single_s:.0f}x real time -> {path.name}"

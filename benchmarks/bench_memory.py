@@ -16,9 +16,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from provenance import provenance, write_row
+from tables import write_rows
 
 from irtools.methods.registry import METHODS
+from irtools.provenance import provenance
 from irtools.recording.reading import MultitrackReader
 from irtools.recording.writing import MultitrackWriter
 
@@ -113,7 +114,8 @@ def main() -> None:
                 "error_before": f"{before:.4f}",
                 "error_after": f"{after:.4f}",
             }
-            path = write_row(f"memory_{method}", row | provenance("torch", "numpy", "scikit-learn"))
+            row |= provenance("torch", "numpy", "scikit-learn")
+            path = write_rows("memory", [row], ("method", "mics", "minutes", "threads"))
             verdict = "under" if peak < LIMIT_MIB else "OVER"
             print(
                 f"{method:10} {peak:6.0f} MiB ({verdict} {LIMIT_MIB}), {report['times_real_time']:.1f} x real time, "

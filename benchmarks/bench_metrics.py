@@ -16,9 +16,10 @@ import warnings
 
 import numpy as np
 import torch
-from provenance import provenance, write_row
+from tables import write_rows
 
 from irtools.metrics import bss_eval
+from irtools.provenance import provenance
 from irtools.recording.datasets import falcon69
 
 TOLERANCE_DB = 1e-4
@@ -82,7 +83,7 @@ def main() -> None:
         "ratio": f"{museval_s / irtools_s:.1f}",
         "max_difference_dB": f"{difference:.1e}",
     }
-    path = write_row("metrics", row | provenance("torch", "museval", "numpy"))
+    path = write_rows("metrics", [row | provenance("torch", "museval", "numpy")])
     print(f"museval {museval_s:.2f} s, irtools {irtools_s:.3f} s: {museval_s / irtools_s:.1f}x -> {path.name}")
     print(f"largest difference {difference:.1e} dB over {theirs[0].size} windows of four ratios")
 

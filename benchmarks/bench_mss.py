@@ -22,7 +22,7 @@ import math
 from pathlib import Path
 
 import torch
-from provenance import RESULTS, provenance, write_rows
+from tables import RESULTS, write_rows
 
 from irtools.band.songs import render_song
 from irtools.band.songs import songs as band_seeds
@@ -30,6 +30,7 @@ from irtools.metrics.bss_eval import bss_eval
 from irtools.metrics.distortion import sdr, si_sdr
 from irtools.metrics.oracles import mask_oracle
 from irtools.metrics.silence import activity_scores, silence_scores
+from irtools.provenance import provenance
 from irtools.training.conditions import CONDITIONS, STAGES, stage_scene, training_stems
 from irtools.training.separation import SeparationSettings, train_separator
 

@@ -16,13 +16,14 @@ import warnings
 from itertools import islice
 
 import torch
-from provenance import provenance, write_rows
+from tables import write_rows
 from torch import Tensor
 
 import irtools as ir
 from irtools.band.songs import songs
 from irtools.metrics import sdr, si_sdr
 from irtools.nets import build
+from irtools.provenance import provenance
 from irtools.recording.resampling import resample
 
 SAMPLE_RATE, SECONDS = 22050, 10

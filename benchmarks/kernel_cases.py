@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from irtools.kernels.median_filter import median_filter
-from irtools.kernels.psd_update import psd_update
+from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
 from irtools.kernels.second_moments import second_moments
 from irtools.kernels.weighted_covariance import weighted_covariance
 
@@ -112,13 +112,25 @@ def _updated(power, psd, gains, beta):
     attraction = torch.einsum("fkn,fkt->fnt", gains, power * model ** (beta - 2))
     repulsion = torch.einsum("fkn,fkt->fnt", gains, model ** (beta - 1))
     psd = (psd * attraction / repulsion).clamp_min(FLOOR)
+    return psd, *_sums(power, psd, gains, beta)
+
+
+def _sums(power, psd, gains, beta):
     model = torch.einsum("fkn,fnt->fkt", gains, psd) + NOISE
     numerator = torch.einsum("fkt,fnt->fkn", power * model ** (beta - 2), psd)
-    return psd, numerator, torch.einsum("fkt,fnt->fkn", model ** (beta - 1), psd)
+    return numerator, torch.einsum("fkt,fnt->fkn", model ** (beta - 1), psd)
 
 
-def _ours(power, psd, gains, beta):
-    return psd_update(power, psd, gains, beta=beta, noise=NOISE, floor=FLOOR)
+def _wiener(power, psd, gains):
+    """KAMIR's step of P: the power of the masked close microphones, divided by their gains."""
+    k = range(power.shape[1])
+    model = torch.einsum("fkn,fnt->fkt", gains, psd) + NOISE
+    own = gains[:, k, k, None]
+    return ((own * psd / model) ** 2 * power / own).clamp_min(FLOOR)
+
+
+def _our_wiener(power, psd, gains):
+    return wiener_update(power, psd, gains, torch.eye(power.shape[1]).to(power), noise=NOISE, floor=FLOOR)
 
 
 def _middle(values, footprint):
@@ -132,6 +144,15 @@ def _middle(values, footprint):
 
 
 BOTH, GPU = ("cpu", "cuda"), ("cuda",)
+# MIRA's step with the sums that follow it, and what KAMIR's presets run: its step, and sums of their own.
+UPDATES = [
+    *(
+        (f"beta {beta}", partial(_updated, beta=beta), partial(psd_update, beta=beta, noise=NOISE, floor=FLOOR))
+        for beta in (0, 1, 2)
+    ),
+    ("Wiener step", _wiener, _our_wiener),
+    ("sums of the gains", partial(_sums, beta=0), partial(gain_sums, beta=0, noise=NOISE)),
+]
 CASES = [
     Case("second_moments", "8 mics + mixture x 1 min", BOTH, _recording(8, 60), _gram, second_moments, 1e-12),
     Case("second_moments", "8 mics + mixture x 10 min", GPU, _recording(8, 600), _gram, second_moments, 1e-12),
@@ -155,20 +176,12 @@ CASES = [
         1e-5,
     ),
     *(
-        Case(
-            "psd_update",
-            f"{size}, beta {beta}",
-            devices,
-            draw,
-            partial(_updated, beta=beta),
-            partial(_ours, beta=beta),
-            1e-4,
-        )
+        Case("psd_update", f"{size}, {what}", devices, draw, plain, ours, 1e-4)
         for size, devices, draw in (
             ("4 mics x 4097 freqs x 400 frames", BOTH, _power_model(4, 4097, 400)),
             ("8 mics x 4097 freqs x 12920 frames", GPU, _power_model(8, 4097, 12920)),
         )
-        for beta in (0, 1, 2)
+        for what, plain, ours in UPDATES
     ),
     Case("median_filter", "4 x 1025 freqs x 200 frames", BOTH, _planes(4, 1025, 200), _middle, median_filter, 0.0),
     Case("median_filter", "8 x 4097 freqs x 3230 frames", GPU, _planes(8, 4097, 3230), _middle, median_filter, 0.0),

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from provenance import provenance
+
+from irtools.provenance import provenance
 
 MIB = 1 << 20
 
@@ -31,13 +32,24 @@ def clock(device: str) -> str:
     return "processor" if torch.get_num_threads() == 1 else "wall"
 
 
+def timed(call: Callable, device: str = "cpu") -> tuple[float, object]:
+    """What a call took, by the wall or a single thread's own time, and what it gave."""
+    now = time.process_time if clock(device) == "processor" else time.perf_counter
+    start = now()
+    found = call()
+    return now() - start, found
+
+
+def best_of(repeats: int, call: Callable) -> tuple[float, object]:
+    """The least that one of several calls took on a processor, and what the last one gave."""
+    runs = [timed(call) for _ in range(repeats)]
+    return min(seconds for seconds, _ in runs), runs[-1][1]
+
+
 def seconds_of(call: Callable, arguments: tuple, device: str) -> float:
     """What one call took by :func:`clock`."""
     if device == "cpu":
-        now = time.process_time if clock(device) == "processor" else time.perf_counter
-        start = now()
-        call(*arguments)
-        return now() - start
+        return timed(lambda: call(*arguments))[0]
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     call(*arguments)

@@ -12,6 +12,9 @@ import torch
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import bench_clips  # noqa: E402
+import bench_kernels  # noqa: E402
+import tables  # noqa: E402
 from kernel_cases import CASES, Case, tensors_of  # noqa: E402
 
 ON_PROCESSOR = [case for case in CASES if "cpu" in case.devices]
@@ -69,10 +72,23 @@ def test_whole_methods_are_measured_without_optional_packages():
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("bench_clips.py", "methods: expected of kamir, kamir-paper"),
-        ("bench_kernels.py", "ops: expected of second_moments, weighted_covariance, psd_update, median_filter"),
+        (bench_clips, "methods: expected of kamir, kamir-paper"),
+        (bench_kernels, "ops: expected of second_moments, weighted_covariance, psd_update, median_filter"),
     ],
+    ids=["clips", "kernels"],
 )
-def test_an_unknown_name_is_refused_before_anything_runs(script, message):
-    done = subprocess.run([sys.executable, script, "wave"], cwd=BENCHMARKS, capture_output=True, text=True)
-    assert done.returncode == 2 and message in " ".join(done.stderr.split())
+def test_an_unknown_name_is_refused_before_anything_runs(script, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [script.__name__, "wave"])
+    with pytest.raises(SystemExit, match="2"):
+        script.main()
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_row_replaces_the_one_with_its_keys_and_a_table_of_other_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    keys = ("method", "mics")
+    for method, mics, s in (("am", 4, 1.5), ("am", 8, 3.5), ("am", 4, 2.5)):
+        path = tables.write_rows("times", [{"method": method, "mics": mics, "s": s}], keys)
+    assert path.read_text() == "method,mics,s\nam,8,3.5\nam,4,2.5\n"
+    tables.write_rows("times", [{"method": "am", "mics": 4, "minutes": 1}], keys)
+    assert path.read_text() == "method,mics,minutes\nam,4,1\n"
