@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ class MultitrackReader:
         paths = _select(find_files(source), source, names)
         self.names, self.paths = tuple(paths), tuple(paths.values())
         with ExitStack() as stack:
-            self._files = [stack.enter_context(AudioFile(path)) for path in self.paths]
+            self._files = [stack.enter_context(closing(AudioFile(path))) for path in self.paths]
             _check_headers(self._files, channels, lengths)
             self._handles = stack.pop_all()
         self.sample_rate: int = self._files[0].sample_rate
@@ -183,13 +183,11 @@ class AudioFile:
         try:
             self._check_whole()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
-    def __enter__(self) -> AudioFile:
-        return self
-
-    def __exit__(self, *exception) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def read(self, start: int, samples: int) -> np.ndarray:
@@ -221,19 +219,16 @@ class AudioFile:
         missing = missing_bytes(self.path)
         if missing:
             raise ValueError(f"{self.path}: truncated: its header announces {missing} bytes more than it holds")
-        if self.samples and self._file.format == "MP3":
-            self._find_end()
         if self.samples == 0:
             raise ValueError(f"{self.path}: holds no samples; expected at least one")
-
-    def _find_end(self) -> None:
-        # The header of an MP3 may leave its length open: the end is found by decoding it.
-        start = max(self.samples - _MP3_ESTIMATE, 0)
-        end = start + len(self._decode(start, self.samples - start))
-        if end == start:
-            raise ValueError(f"{self.path}: truncated: it ends before sample {start} of {self.samples} announced")
-        self.samples = end
-        self._file.seek(0)
+        if self._file.format == "MP3":
+            # Its header may leave the length open: the end is found by decoding it.
+            start = max(self.samples - _MP3_ESTIMATE, 0)
+            end = start + len(self._decode(start, self.samples - start))
+            if end == start:
+                raise ValueError(f"{self.path}: truncated: it ends before sample {start} of {self.samples} announced")
+            self.samples = end
+            self._file.seek(0)
 
 
 def missing_bytes(path: Path) -> int:
