@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import warnings
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+
+from irtools.recording.writing import replacing
 
 _SUFFIX = ".song"
 LIMIT_BYTES = 2 * 1024**3
@@ -17,70 +19,32 @@ LIMIT_BYTES = 2 * 1024**3
 
 def default_folder() -> Path:
     """Folder for rendered songs: ``$IRTOOLS_CACHE``, else ``$XDG_CACHE_HOME/irtools``, else ``~/.cache/irtools``."""
-    chosen = os.environ.get("IRTOOLS_CACHE")
-    if chosen:
+    if chosen := os.environ.get("IRTOOLS_CACHE"):
         return Path(chosen) / "songs"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "irtools" / "songs"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irtools" / "songs"
 
 
 def load(folder: Path, key: str) -> np.ndarray | None:
-    """Array kept under a key.
-
-    Parameters
-    ----------
-    folder : Path
-    key : str
-
-    Returns
-    -------
-    ndarray or None
-        None where there is no file, or one that is damaged: its SHA-256 does not agree with its content.
-    """
+    """Array kept under a key; None where there is no file, or one that its SHA-256 finds damaged."""
     try:
         content = _path(folder, key).read_bytes()
     except OSError:
         return None
     digest, payload = content[:32], content[32:]
-    if sha256(payload).digest() != digest:
-        return None
-    return np.load(io.BytesIO(payload), allow_pickle=False)
+    return np.load(io.BytesIO(payload)) if sha256(payload).digest() == digest else None
 
 
 def store(folder: Path, key: str, array: np.ndarray, *, limit_bytes: int = LIMIT_BYTES) -> None:
-    """Keep an array under a key; a reader sees the whole file or none.
-
-    Parameters
-    ----------
-    folder : Path
-        Made where it does not exist.
-    key : str
-    array : ndarray
-    limit_bytes : int
-        The oldest songs are removed until the folder holds no more than this.
-
-    Warns
-    -----
-    RuntimeWarning
-        The folder cannot be written to; nothing is kept.
-    """
+    """Keep an array under a key, whole or not at all, and remove the oldest until the folder is within its limit."""
     stream = io.BytesIO()
-    np.save(stream, array, allow_pickle=False)
+    np.save(stream, array)
     payload = stream.getvalue()
-    temporary = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(sha256(payload).digest())
-            file.write(payload)
-        temporary.replace(_path(folder, key))
+        with replacing(_path(folder, key)) as temporary:
+            temporary.write_bytes(sha256(payload).digest() + payload)
         _prune(folder, limit_bytes)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         warnings.warn(f"{folder}: the song is not kept ({error}); set IRTOOLS_CACHE", RuntimeWarning, stacklevel=3)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _path(folder: Path, key: str) -> Path:
@@ -90,11 +54,8 @@ def _path(folder: Path, key: str) -> Path:
 def _prune(folder: Path, limit_bytes: int) -> None:
     kept = []
     for path in folder.glob(f"*{_SUFFIX}"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # another process removed it
-            continue
-        kept.append((status.st_mtime_ns, status.st_size, path))
+        with suppress(FileNotFoundError):  # another process removed it
+            kept.append((path.stat().st_mtime_ns, path.stat().st_size, path))
     total = sum(size for _, size, _ in kept)
     for _, size, path in sorted(kept)[:-1]:
         if total <= limit_bytes:

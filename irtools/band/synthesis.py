@@ -22,59 +22,12 @@ CEILING = 0.97
 _SILENCE = 2.0**-30
 
 
-def soundfont() -> Path:
-    """Path of TimGM6mb.sf2, which the package pretty_midi carries; nothing is imported or copied.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        pretty_midi or the file is not there.
-    """
-    spec = importlib.util.find_spec("pretty_midi")
-    path = Path(spec.origin).parent / "TimGM6mb.sf2" if spec and spec.origin else None
-    if path is None or not path.is_file():
-        raise ModuleNotFoundError(
-            "the soundfont TimGM6mb.sf2 comes with the package pretty_midi, which is not installed: "
-            'pip install "irtools[datasets]"',
-            name="pretty_midi",
-        )
-    return path
-
-
-@cache
-def soundfont_checksum() -> str:
-    """SHA-256 of the soundfont, in hexadecimal digits."""
-    return sha256(soundfont().read_bytes()).hexdigest()
-
-
 def render(score: Score, sample_rate: int) -> np.ndarray:
-    """Sound of a score.
-
-    Parameters
-    ----------
-    score : Score
-    sample_rate : int
-        In Hz.
-
-    Returns
-    -------
-    ndarray, shape (stems, samples), float32
-        One mono stem a row, ``round(score.seconds * sample_rate)`` samples, at most ``CEILING`` each and in their sum.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        The synthesizer or the soundfont is not installed; the message has the command.
-
-    Notes
-    -----
-    Each stem has a synthesizer of its own, the mean of whose two channels is filtered in float64 by a first-order
-    high-pass at 25 Hz, which takes the offset of sampled loops away, and by the first-order high shelf of the stem.
-    Stems keep their balance: one gain, 1 where nothing would exceed the ceiling, is applied to all.
-    """
+    """Mono stems of a score, shape (stems, samples), float32, none of them and not their sum beyond ``CEILING``."""
     synthesizer = _synthesizer()
     samples = round(score.seconds * sample_rate)
     stems = np.stack([_render_stem(stem, samples, sample_rate, synthesizer) for stem in score.stems])
+    # Stems keep their balance: one gain, 1 where nothing would exceed the ceiling, is applied to all.
     peak = max(np.abs(stems).max(), np.abs(stems.sum(axis=0)).max())
     stems *= min(1.0, CEILING / peak) if peak else 1.0
     stems[np.abs(stems) < _SILENCE] = 0.0
@@ -106,7 +59,7 @@ def _play(part: Part, samples: int, sample_rate: int, synthesizer) -> np.ndarray
     synth = synthesizer(samplerate=sample_rate)
     font = synth.sfload(str(soundfont()))
     channel = _CHANNEL_OF_DRUMS if part.is_drums else 0
-    synth.program_select(channel, font, 0, part.program, part.is_drums)
+    synth.program_select(channel, font, 0, part.instrument.program, part.is_drums)
     synth.pitchbend_range(channel, _BEND_RANGE)
     buffer = memoryview(bytearray(8 * samples))
     done = 0
@@ -141,9 +94,28 @@ def _shape(sound: np.ndarray, shelf_hz: float, shelf_db: float, sample_rate: int
     """First-order high-pass, then first-order high shelf, by the bilinear transform with prewarped corners."""
     from scipy.signal import lfilter
 
-    corner = np.tan(np.pi * min(_HIGH_PASS_HZ, 0.4 * sample_rate) / sample_rate)
-    sound = lfilter([1.0, -1.0], [1.0 + corner, corner - 1.0], sound)
-    corner = np.tan(np.pi * min(shelf_hz, 0.4 * sample_rate) / sample_rate)
+    low, corner = (np.tan(np.pi * min(hz, 0.4 * sample_rate) / sample_rate) for hz in (_HIGH_PASS_HZ, shelf_hz))
+    # Takes the offset of sampled loops away.
+    sound = lfilter([1.0, -1.0], [1.0 + low, low - 1.0], sound)
     high = 10 ** (shelf_db / 20)
     # H(s) = (high s + 1)/(s + 1): 1 far below the corner, `high` far above it.
     return lfilter([high + corner, corner - high], [1.0 + corner, corner - 1.0], sound)
+
+
+def soundfont() -> Path:
+    """Path of TimGM6mb.sf2, which the package pretty_midi carries; nothing is imported or copied."""
+    spec = importlib.util.find_spec("pretty_midi")
+    path = Path(spec.origin).parent / "TimGM6mb.sf2" if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise ModuleNotFoundError(
+            "the soundfont TimGM6mb.sf2 comes with the package pretty_midi, which is not installed: "
+            'pip install "irtools[datasets]"',
+            name="pretty_midi",
+        )
+    return path
+
+
+@cache
+def soundfont_checksum() -> str:
+    """SHA-256 of the soundfont, in hexadecimal digits."""
+    return sha256(soundfont().read_bytes()).hexdigest()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from irtools.checks import check_assignment, check_mics
-from irtools.recording.multitrack import check_names
+from irtools.recording.reading import check_names
 
 
 @dataclass(frozen=True, eq=False)

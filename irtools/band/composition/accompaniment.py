@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from irtools.band.composition.dice import Dice
-from irtools.band.composition.harmony import Chord, voice_chord
-from irtools.band.composition.melody import Setting, nearest, scale_over
+from irtools.band.composition.instruments import Instrument
+from irtools.band.composition.melody import nearest, scale_over
 from irtools.band.composition.metres import Metre
+from irtools.band.composition.notation import Plan
 from irtools.band.composition.sketch import Sketch
 
 BASS_STYLES = {
@@ -16,32 +17,15 @@ SUSTAINED_STYLES = {"held": 0.62, "off-beat": 0.12, "syncopated": 0.14, "pulse":
 
 
 def play_bass(
-    sketch: Sketch, start: float, chords: tuple[Chord, Chord], setting: Setting, kick: str, style: str, dice: Dice,
-    loud: float = 0.0,
+    sketch: Sketch, start: float, chord, following, plan: Plan, player: Instrument, kick: str, style: str, dice: Dice,
+    loud: float,
 ):  # fmt: skip
-    """Write one bar of bass.
-
-    Parameters
-    ----------
-    sketch : Sketch
-    start : float
-        Bar line in quarter notes.
-    chords : (Chord, Chord)
-        Of this bar and of the next, which the last note may lead to.
-    setting : Setting
-    kick : str
-        The kick drum's pattern, one sign a sixteenth.
-    style : str
-        One of ``BASS_STYLES``.
-    dice : Dice
-    loud : float
-        Added to every velocity.
-    """
-    chord, following = chords
-    scale, metre, low, high = setting.scale, setting.metre, setting.low, setting.high
-    root = nearest(low + 7, (chord.root,), low, low + 18)
-    fifth = nearest(root + 6, (chord.pitch_classes[2],), low, high)
+    """Write one bar of bass, which may lead to the ``following`` chord and go ``with the kick``, sign by sign."""
+    metre, low, high = plan.metre, player.low, player.high
+    root = nearest(low + 7, chord[:1], low, low + 18)
+    fifth = nearest(root + 6, chord[2:3], low, high)
     octave = root + 12 if root + 12 <= high else root
+    target = nearest(root, following[:1], low, low + 18)
     if style == "roots":
         line = [(at, 0.5, root) for at in metre.eighths]
     elif style == "held":
@@ -53,11 +37,9 @@ def play_bass(
     elif style == "with the kick":
         line = _with_kick(kick, metre, root, fifth, octave, dice)
     else:
-        line = _walking(root, chord, following, setting, dice)
+        line = _walking(root, target, chord, plan, player, dice)
     if style not in ("walking", "held") and len(line) > 2 and dice.chance(0.4):
-        at, beats, _ = line[-1]
-        target = nearest(root, (following.root,), low, low + 18)
-        line[-1] = (at, beats, nearest(target - 2, scale_over(scale, chord), low, high))
+        line[-1] = (*line[-1][:2], nearest(target - 2, scale_over(plan.scale, chord), low, high))
     for at, beats, pitch in line:
         accent = 8 if at in metre.strong else 0
         sketch.add(start + at, beats * 0.95, pitch, 86 + accent + loud + dice.normal(4))
@@ -67,50 +49,30 @@ def _with_kick(kick, metre, root, fifth, octave, dice):
     onsets = sorted({0.0, *(step / 4 for step, sign in enumerate(kick) if sign != ".")})
     if dice.chance(0.5):
         onsets = sorted({*onsets, metre.beats - 0.5})
-    ends = [*onsets[1:], metre.beats]
     pitches = [root] + [dice.weighted({root: 0.6, fifth: 0.22, octave: 0.18}) for _ in onsets[1:]]
-    return [(at, min(end - at, 1.0), pitch) for at, end, pitch in zip(onsets, ends, pitches, strict=True)]
+    return [(*span, pitch) for span, pitch in zip(metre.spans(onsets, 1.0), pitches, strict=True)]
 
 
-def _walking(root, chord, following, setting, dice):
+def _walking(root, target, chord, plan, player, dice):
     """Quarters: the root, then chord and scale tones, then a step above or below the next root."""
-    scale, metre, low, high = setting.scale, setting.metre, setting.low, setting.high
+    metre, low, high = plan.metre, player.low, player.high
     count = int(metre.beats)
-    target = nearest(root, (following.root,), low, low + 18)
     direction = 1 if target > root or (target == root and dice.chance(0.5)) else -1
     line, pitch = [(0.0, 1.0, root)], root
     for beat in range(1, count - 1):
-        tones = chord.pitch_classes if dice.chance(0.6) else scale_over(scale, chord)
+        tones = chord if dice.chance(0.6) else scale_over(plan.scale, chord)
         pitch = nearest(min(high, max(low, pitch + direction * dice.integer(2, 4))), tones, low, high)
         if pitch in (low, high) or dice.chance(0.25):
             direction = -direction
         line.append((float(beat), 1.0, pitch))
     chromatic = target + (1 if target == low or dice.chance(0.4) else -1)
-    diatonic = nearest(max(low, target - 2), scale, low, high)
+    diatonic = nearest(max(low, target - 2), plan.scale, low, high)
     line.append((float(count - 1), metre.beats - count + 1, chromatic if dice.chance(0.2) else diatonic))
     return line
 
 
-def play_chords(
-    sketch: Sketch, start: float, voicings, metre: Metre, style: str, dice: Dice, loud: float = 0.0
-):  # fmt: skip
-    """Write the chords of a section, one voicing a bar.
-
-    Parameters
-    ----------
-    sketch : Sketch
-    start : float
-        In quarter notes.
-    voicings : sequence of tuple of int
-        Pitches of every bar, low to high.
-    metre : Metre
-    style : str
-        One of ``STRUCK_STYLES`` or ``SUSTAINED_STYLES``.
-    dice : Dice
-        Its first draws shape the pattern, which all bars share.
-    loud : float
-        Added to every velocity.
-    """
+def play_chords(sketch: Sketch, start: float, voicings, metre: Metre, style: str, dice: Dice, loud: float):
+    """Write the chords of a section, one voicing per bar; the first draws shape the pattern that all bars share."""
     order = dice.choice(((0, 1, 2, 1), (0, 2, 1, 2), (0, 1, 2, 3), (2, 1, 0, 1), (3, 2, 1, 0)))
     hits = _hits(style, metre, dice)
     for voicing in voicings:
@@ -134,19 +96,9 @@ def _hits(style: str, metre: Metre, dice: Dice) -> list[tuple[float, float]]:
     if style == "broken":
         return [(at, 0.5) for at in metre.eighths]
     if style == "pulse":
-        ends = [*metre.strong[1:], metre.beats]
-        return [(at, end - at) for at, end in zip(metre.strong, ends, strict=True)]
+        return metre.spans(metre.strong)
     if style == "off-beat":
         return [(at, 0.4) for at in metre.eighths if at not in metre.strong and (at - 0.5) % 1 == 0] or [(0.5, 0.4)]
     chance = 0.75 if style == "strummed" else 0.4
     onsets = [at for at in metre.eighths if at == 0 or dice.chance(chance)]
-    ends = [*onsets[1:], metre.beats]
-    return [(at, min(end - at, 2.0)) for at, end in zip(onsets, ends, strict=True)]
-
-
-def voice_all(chords, low: int, high: int) -> tuple[tuple[int, ...], ...]:
-    """Voicings of a chord sequence, each as near as possible to the one before."""
-    voicings: list[tuple[int, ...]] = []
-    for chord in chords:
-        voicings.append(voice_chord(chord, low, high, voicings[-1] if voicings else ()))
-    return tuple(voicings)
+    return metre.spans(onsets, 2.0)

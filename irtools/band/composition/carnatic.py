@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from irtools.band.composition import instruments
 from irtools.band.composition.dice import Dice
 from irtools.band.composition.melody import nearest
-from irtools.band.composition.notation import Part, Score, Stem
-from irtools.band.composition.sketch import Clock, Gesture, Sketch, perform
+from irtools.band.composition.metres import Clock, Metre
+from irtools.band.composition.notation import Plan, Section
+from irtools.band.composition.sketch import Gesture, Sketch
 
 # Semitones above sa of every note, and the notes on which phrases rest.
 RAGAS = {
@@ -23,7 +25,8 @@ RAGAS = {
     "hamsadhwani": ((0, 2, 4, 7, 11), (0, 4, 7)),
     "abhogi": ((0, 2, 3, 5, 9), (0, 5, 9)),
 }
-TALAS = {"adi (8)": 8, "rupaka (3)": 3}
+# How often each tala comes up; its cycle in the units of the form, in aksharas.
+TALAS = {Metre("adi (8)", (4.0, 4.0), 66, 104): 0.65, Metre("rupaka (3)", (3.0,), 66, 104): 0.35}
 
 # Syllables as strokes: (General MIDI percussion keys, velocity). Congas are the two heads, bongos the rim.
 _STROKES = {
@@ -32,17 +35,17 @@ _STROKES = {
 }  # fmt: skip
 # Phrases of one akshara in four, of half and of more of it.
 _CHATUSRA = (
-    "ta ka di mi",
-    "ta ka ju na",
-    "thom ka ta ka",
-    "dhi - ta ka",
-    "thom - na -",
-    "ta - di mi",
-    "na ka dhi mi",
-)
+    "ta ka di mi", "ta ka ju na", "thom ka ta ka", "dhi - ta ka", "thom - na -", "ta - di mi", "na ka dhi mi",
+)  # fmt: skip
 _TISRA = ("ta ki ta", "thom ki ta", "dhi - na", "na - dhi")
-_ENDING = "ta di gi na thom"
-TARGET_DB = {"vocals": -20.0, "violin": -22.0, "mridangam": -24.0, "other": -30.0}
+_ENDING = ("ta", "di", "gi", "na", "thom")
+# The stem of every part, and the RMS target of its instrument while it plays one note, dB re full scale.
+PARTS = {
+    "vocals": ("vocals", -20.0),
+    "violin": ("violin", -22.0),
+    "mridangam": ("mridangam", -24.0),
+    "other": ("other", -30.0),
+}
 # Who plays in a unit of the form, besides the tambura, which never stops.
 _TRIO = frozenset(("vocals", "violin", "mridangam"))
 _UNITS = {
@@ -51,69 +54,54 @@ _UNITS = {
 }  # fmt: skip
 
 
-def compose_carnatic(seed, lineup, names, seconds, beyond_s, jitter_s, tone) -> Score:
-    """Score of a Carnatic ensemble; arguments as checked by :func:`irtools.band.composition.compose`."""
+def plan_piece(seed: int) -> Plan:
+    """Tala, raga, tempo, nadai, key and instruments of a piece."""
     dice = Dice("carnatic", seed)
-    tala, raga = dice.weighted({"adi (8)": 0.65, "rupaka (3)": 0.35}), dice.choice(tuple(RAGAS))
-    clock = Clock(round(dice.uniform(66, 104), 1))
+    tala, raga = dice.weighted(TALAS), dice.choice(tuple(RAGAS))
+    clock = Clock(round(dice.uniform(tala.slowest, tala.fastest), 1))
     nadai = 3 if dice.chance(0.2) else 4
     sa = dice.integer(0, 11)
-    players = {
+    band = {
         "vocals": dice.choice(instruments.CARNATIC_LEADS),
         "violin": dice.choice(instruments.VIOLINS),
         "mridangam": dice.choice(instruments.HAND_DRUMS),
         "other": dice.choice(instruments.TAMBURAS),
     }
-    sketches = {name: Sketch() for name in players}
-    times, unit_beats = [], 4 if tala == "adi (8)" else 3
-    shadow_s = dice.uniform(0.06, 0.2)
-    for index, start, playing in _form(seed, unit_beats):
-        if clock.seconds(start) >= seconds + beyond_s:
-            break
-        times.append((clock.seconds(start), " and ".join(name for name in names if name in playing)))
-        own = Dice("unit", seed, index)
-        phrase = _phrase(seed, index, unit_beats, nadai, raga, sa, players["vocals"], own)
-        if "vocals" in playing:
-            _sing(sketches["vocals"], start, phrase)
-        if "violin" in playing:
-            _follow(sketches["violin"], start, phrase, players["violin"], "vocals" in playing, own)
-        if "mridangam" in playing:
-            _drum(sketches["mridangam"], start, unit_beats, nadai, index, Dice("sollu", seed), own)
-        _drone(sketches["other"], start, unit_beats, sa, raga, own)
-    stems = []
-    for name in names:
-        player = players[name]
-        notes, bends = perform(
-            sketches[name], clock, seconds, jitter_s[name], Dice("play", seed, name),
-            delay_s=shadow_s if name == "violin" else 0.0,
-        )  # fmt: skip
-        gain_db = round(TARGET_DB[name] - player.level_db, 2)
-        part = Part(player.name, player.program, name == "mridangam", gain_db, player.low, player.high, notes, bends)
-        stems.append(Stem(name, *tone(seed, "carnatic", name), (part,)))
-    heard = tuple(time for time in times if time[0] < seconds)
-    return Score(
-        f"{lineup} {seed}", seed, lineup, seconds, clock.tempo_bpm, tala, float(TALAS[tala]), sa, raga, RAGAS[raga][0],
-        0.5, heard, tuple(stems),
-    )  # fmt: skip
+    return Plan(seed, tala, clock, sa, raga, RAGAS[raga][0], band, {"violin": dice.uniform(0.06, 0.2)}, nadai)
 
 
-def _form(seed: int, beats: int) -> Iterator[tuple[int, float, frozenset[str]]]:
-    dice = Dice("carnatic form", seed)
+def sections(plan: Plan) -> Iterator[Section]:
+    """The units of a piece, without end."""
+    dice = Dice("carnatic form", plan.seed)
     # The first unit may be one player's; the second is everybody's, so that a short excerpt has all of them.
     opening = dice.weighted({_TRIO: 0.5, frozenset(("vocals", "violin")): 0.25, frozenset(("mridangam",)): 0.25})
-    index = 0
-    while True:
+    for index in count():
         playing = opening if index == 0 else _TRIO if index == 1 else dice.weighted(_UNITS)
-        yield index, float(index * beats), playing
-        index += 1
+        kind = " and ".join(part for part in plan.band if part in playing)
+        yield Section(index, kind, index * plan.metre.groups[0], (playing,))
 
 
-def _phrase(seed, index, beats, nadai, raga, sa, player, own):
+def write_section(plan: Plan, section: Section, sketches: dict[str, Sketch]) -> None:
+    """Add one unit to the sketches of all parts."""
+    own = Dice("unit", plan.seed, section.index)
+    beats, (playing,) = int(plan.metre.groups[0]), section.playing
+    phrase = _phrase(plan, section.index, beats, own)
+    if "vocals" in playing:
+        _sing(sketches["vocals"], section.start, phrase)
+    if "violin" in playing:
+        _follow(sketches["violin"], section.start, phrase, plan.band["violin"], "vocals" in playing, own)
+    if "mridangam" in playing:
+        _drum(sketches["mridangam"], section, beats, plan.division, Dice("sollu", plan.seed), own)
+    _drone(sketches["other"], section.start, beats, plan, own)
+
+
+def _phrase(plan, index, beats, own):
     """Notes of one unit: (position, length, pitch, gesture). Every other unit repeats the pallavi with a variation."""
-    scale, rests = ([(sa + step) % 12 for step in steps] for steps in RAGAS[raga])
-    material = Dice("pallavi", seed) if index % 2 == 0 else own
-    middle = nearest(62, (sa,), player.low, player.high)
-    ladder = [pitch for pitch in range(player.low, player.high + 1) if pitch % 12 in scale]
+    rests = [(plan.tonic + step) % 12 for step in RAGAS[plan.mode][1]]
+    singer, nadai = plan.band["vocals"], plan.division
+    material = Dice("pallavi", plan.seed) if index % 2 == 0 else own
+    middle = nearest(62, (plan.tonic,), singer.low, singer.high)
+    ladder = [pitch for pitch in range(singer.low, singer.high + 1) if pitch % 12 in plan.scale]
     place = ladder.index(middle) + material.integer(-1, 3)
     notes, at, before = [], 0.0, None
     while at < beats - 1.0:
@@ -123,7 +111,7 @@ def _phrase(seed, index, beats, nadai, raga, sa, player, own):
         notes.append((at, min(length, beats - at), pitch, _gamaka(pitch, before, length, own)))
         before, at = pitch, at + length
     if at < beats - 0.25:
-        final = nearest(ladder[place], rests, player.low, player.high)
+        final = nearest(ladder[place], rests, singer.low, singer.high)
         notes.append((at, beats - at - 0.25, final, _gamaka(final, before, 1.0, own)))
     if own.chance(0.3) and len(notes) > 3:
         del notes[own.integer(1, len(notes) - 2)]
@@ -155,28 +143,27 @@ def _follow(sketch, start, phrase, player, shadowing, dice):
         sketch.add(start + at, length * 0.9, high, (80 if shadowing else 96) + dice.normal(5), own)
 
 
-def _drum(sketch, start, beats, nadai, index, shared, own):
+def _drum(sketch, section, beats, nadai, shared, own):
     """Aksharas of phrases; each fourth unit ends with the phrase ta-di-gi-na-thom three times."""
     library = _CHATUSRA if nadai == 4 else _TISRA
     theme = [shared.choice(library) for _ in range(beats)]
     syllables = []
     for phrase in theme:
         syllables += (own.choice(library) if own.chance(0.25) else phrase).split()
-    if index % 4 == 3:
-        ending = [*_ENDING.split(), *_ENDING.split(), *_ENDING.split()][-len(syllables) :]
+    if section.index % 4 == 3:
+        ending = (_ENDING * 3)[-len(syllables) :]
         syllables[len(syllables) - len(ending) :] = ending
     for step, syllable in enumerate(syllables):
         keys, velocity = _STROKES[syllable]
         accent = 12 if step == 0 else 5 if step % nadai == 0 else 0
         for key in keys:
-            sketch.add(start + step / nadai, 0.4, key, velocity + accent + own.normal(5))
+            sketch.add(section.start + step / nadai, 0.4, key, velocity + accent + own.normal(5))
 
 
-def _drone(sketch, start, beats, sa, raga, dice):
-    """Pa (ma where the raga has no pa), sa, sa, low sa: a string an akshara, each rings on."""
-    scale = RAGAS[raga][0]
-    tonic = 48 + sa if sa < 7 else 36 + sa
-    first = tonic - 5 if 7 in scale else tonic - 7
+def _drone(sketch, start, beats, plan, dice):
+    """Pa (ma where the raga has no pa), sa, sa, low sa: a string per akshara, each rings on."""
+    tonic = 48 + plan.tonic if plan.tonic < 7 else 36 + plan.tonic
+    first = tonic - 5 if 7 in plan.steps else tonic - 7
     for beat in range(beats):
         pitch = (first, tonic, tonic, tonic - 12)[beat % 4]
         sketch.add(start + beat, 3.0, max(36, pitch), 78 + dice.normal(4))

@@ -10,47 +10,11 @@ from typing import TypeVar
 Choice = TypeVar("Choice")
 
 
-def stable_hash(*labels) -> int:
-    """64-bit integer that depends on ``labels`` alone, unlike :func:`hash`.
-
-    Parameters
-    ----------
-    *labels : int or str
-
-    Returns
-    -------
-    int
-        In 0 .. 2**64 - 1.
-
-    Examples
-    --------
-    >>> stable_hash("song", 1) == stable_hash("song", 1) != stable_hash("song", "1")
-    True
-    """
-    digest = hashlib.sha256(repr(labels).encode()).digest()
-    return int.from_bytes(digest[:8], "big")
-
-
 class Dice:
-    """A stream of random choices named by its labels.
-
-    Parameters
-    ----------
-    *labels : int or str
-        Streams with different labels are independent; equal labels give equal streams.
-
-    Notes
-    -----
-    Everything is derived from :meth:`random.Random.random`, the one method whose sequence Python promises to keep
-    between versions, and from exact arithmetic.
-
-    Examples
-    --------
-    >>> Dice("a", 3).integer(1, 6) == Dice("a", 3).integer(1, 6)
-    True
-    """
+    """A stream of random choices named by its labels: equal labels give equal streams, others independent ones."""
 
     def __init__(self, *labels):
+        # Python promises to keep the sequence of this method, and of no other, between versions.
         self._draw = Random(stable_hash(*labels)).random
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
@@ -81,3 +45,9 @@ class Dice:
             if left < 0:
                 return option
         return option
+
+
+def stable_hash(*labels) -> int:
+    """64-bit integer that depends on ``labels``, int or str, alone, unlike :func:`hash`."""
+    digest = hashlib.sha256(repr(labels).encode()).digest()
+    return int.from_bytes(digest[:8], "big")

@@ -57,31 +57,19 @@ _KEEPER_BOOST = {CLOSED_HAT: 16, RIDE: 18, PEDAL_HAT: 16, MARACAS: 0, TAMBOURINE
 
 
 def groove_of(metre: Metre, dice: Dice) -> dict:
-    """Choose a groove: pattern strings with the instruments that play them.
-
-    Parameters
-    ----------
-    metre : Metre
-    dice : Dice
-
-    Returns
-    -------
-    dict
-        ``name``, the patterns ``kick``, ``snare``, ``keeper``, and the percussion keys ``back`` and ``time``.
-    """
-    names = GROOVES[metre.name]
-    name = dice.choice(tuple(names))
-    if metre.name == "7/8":
-        name = dice.choice(("long short" if metre.groups[0] == 1.5 else "short long", "driving"))
-        name = "long short" if metre.groups[0] == 1.5 else name
-    kick, snare, keeper = (pattern.replace(" ", "") for pattern in names[name])
+    """A groove: patterns ``kick``, ``snare``, ``keeper``, and the keys of the last two, ``back`` and ``time``."""
+    grooves = GROOVES[metre.name]
+    name = dice.choice(tuple(grooves))
+    if metre.name == "7/8":  # these fit the order of its groups
+        name = dice.choice(("long short",) if metre.groups[0] == 1.5 else ("short long", "driving"))
+    kick, snare, keeper = (pattern.replace(" ", "") for pattern in grooves[name])
     back = dice.weighted({SNARE: 0.72, SIDE_STICK: 0.18, CLAP: 0.10})
     if name in ("bossa nova", "reggae"):
         back = SIDE_STICK
     if "o" in snare:
         back = SNARE
     time = RIDE if name in ("swing", "jazz waltz", "cool") else dice.choice(_KEEPERS)
-    return {"name": name, "kick": kick, "snare": snare, "keeper": keeper, "back": back, "time": time}
+    return {"kick": kick, "snare": snare, "keeper": keeper, "back": back, "time": time}
 
 
 def lighter(groove: dict, dice: Dice) -> dict:
@@ -90,23 +78,8 @@ def lighter(groove: dict, dice: Dice) -> dict:
     return {**groove, "back": SIDE_STICK if "o" not in groove["snare"] else groove["back"], "time": time}
 
 
-def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: bool = False, fill: float = 0.0):
-    """Write one bar of drums.
-
-    Parameters
-    ----------
-    sketch : Sketch
-        Where the strokes are added.
-    start : float
-        Bar line in quarter notes.
-    groove : dict
-        From :func:`groove_of`.
-    dice : Dice
-    crash : bool
-        A cymbal on the first beat.
-    fill : float
-        Length in quarter notes of a fill at the end of the bar, 0 for none.
-    """
+def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: bool, fill: float):
+    """Write one bar of drums, with a cymbal on the first beat or a fill of so many quarter notes at its end."""
     steps = len(groove["kick"])
     groove_steps = steps - round(fill * 4)
     for step in range(groove_steps):
@@ -119,11 +92,11 @@ def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: b
         key = groove["time"]
         if key == CLOSED_HAT and groove["keeper"][step] != "." and step >= steps - 2 and dice.chance(0.3):
             key = OPEN_HAT
-        _strike(sketch, at, key, groove["keeper"][step], dice, _KEEPER_BOOST.get(groove["time"], 0))
+        _strike(sketch, at, key, groove["keeper"][step], dice, _KEEPER_BOOST[groove["time"]])
     # Ghost notes and an extra kick keep two bars from being equal.
     if groove["back"] == SNARE and dice.chance(0.35):
-        step = dice.integer(1, max(1, groove_steps - 1))
-        if groove["snare"][min(step, steps - 1)] == "." and step < groove_steps:
+        step = dice.integer(1, groove_steps - 1)
+        if groove["snare"][step] == ".":
             _strike(sketch, start + step / 4, SNARE, "o", dice)
     if dice.chance(0.2) and groove_steps > 6:
         step = 2 * dice.integer(2, groove_steps // 2 - 1)

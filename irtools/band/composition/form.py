@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import count
 
 from irtools.band.composition.dice import Dice
+from irtools.band.composition.notation import Plan, Section
 
-ROLES = ("vocals", "bass", "drums", "other")
-_ALL = frozenset(ROLES)
+_ALL = frozenset(("vocals", "bass", "drums", "other"))
 # Who plays, in a unit of two bars: full most of the time, now and then without somebody, seldom alone.
 _UNITS = {
     "verse": {
@@ -36,61 +36,25 @@ _NEXT = {
     "solo": {"verse": 0.4, "chorus": 0.6},
     "break": {"chorus": 0.6, "verse": 0.4},
 }
-_BARS = {
-    "verse": {4: 0.8, 8: 0.2},
-    "chorus": {4: 0.8, 8: 0.2},
-    "bridge": {4: 1.0},
-    "solo": {4: 1.0},
-    "break": {2: 1.0},
-}
+_BARS = {"verse": {4: 0.8, 8: 0.2}, "chorus": {4: 0.8, 8: 0.2}, "bridge": {4: 1.0}, "solo": {4: 1.0}, "break": {2: 1.0}}
 
 
-@dataclass(frozen=True)
-class Section:
-    """A section of a song.
-
-    Attributes
-    ----------
-    index : int
-    kind : str
-        intro, verse, chorus, bridge, solo or break.
-    start : float
-        In bars.
-    playing : tuple of frozenset of str
-        The roles that play, bar by bar; its length is the number of bars.
-    """
-
-    index: int
-    kind: str
-    start: int
-    playing: tuple[frozenset[str], ...]
-
-
-def sections(seed: int, bar_s: float) -> Iterator[Section]:
-    """The sections of a song, without end.
-
-    Parameters
-    ----------
-    seed : int
-    bar_s : float
-        Length of a bar in seconds: the introduction is over after about four seconds, and then all play, so that even
-        a short excerpt has every instrument.
-    """
-    dice = Dice("form", seed)
-    intro = _introduction(dice, max(1, min(4, int(4.0 / bar_s))))
-    start, kind = 0, "intro"
+def sections(plan: Plan) -> Iterator[Section]:
+    """The sections of a song, without end."""
+    dice, beats = Dice("form", plan.seed), plan.metre.beats
+    # The introduction is over after about four seconds, and then all play: a short excerpt has every instrument.
+    intro = _introduction(dice, max(1, min(4, int(4.0 / (beats * 60 / plan.clock.tempo_bpm)))))
     if intro:
-        yield Section(0, "intro", 0, intro)
-        start = len(intro)
-    index = 1
-    while True:
+        yield Section(0, "intro", 0.0, intro)
+    start, kind = len(intro) * beats, "intro"
+    for index in count(1):
         kind = dice.weighted(_NEXT[kind])
         bars = dice.weighted(_BARS[kind])
         units = [dice.weighted(_UNITS[kind]) for _ in range(bars // 2)]
         if index == 1:
             units[0] = _ALL
         yield Section(index, kind, start, tuple(units[bar // 2] for bar in range(bars)))
-        start, index = start + bars, index + 1
+        start += bars * beats
 
 
 def _introduction(dice: Dice, bars: int) -> tuple[frozenset[str], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from irtools.band.composition.dice import Dice
 
@@ -16,17 +15,13 @@ SCALES = {
     "lydian": (0, 2, 4, 6, 7, 9, 11),
     "phrygian": (0, 1, 3, 5, 7, 8, 10),
 }
+# How often each mode comes up.
 MODES = {
-    "major": 0.36,
-    "minor": 0.22,
-    "dorian": 0.13,
-    "mixolydian": 0.13,
-    "harmonic minor": 0.07,
-    "lydian": 0.05,
+    "major": 0.36, "minor": 0.22, "dorian": 0.13, "mixolydian": 0.13, "harmonic minor": 0.07, "lydian": 0.05,
     "phrygian": 0.04,
-}
+}  # fmt: skip
 
-# One chord a bar. Numerals count from the major scale of the tonic: bVII in C is B flat in every mode.
+# One chord per bar. Numerals count from the major scale of the tonic: bVII in C is B flat in every mode.
 PROGRESSIONS = {
     "major": (
         "I V vi IV", "I vi IV V", "vi IV I V", "I IV vi V", "I iii IV V", "ii7 V7 Imaj7 vi7", "I V/vi vi IV",
@@ -59,40 +54,11 @@ _EXTENSIONS = {"add9": 14, "maj7": 11, "7": 10}
 _NUMERAL = re.compile(r"([b#]?)([iv]+|[IV]+)(o?)(sus4|add9|maj7|7)?(?:/(.+))?")
 
 
-@dataclass(frozen=True)
-class Chord:
-    """A chord: its name in the key and its pitch classes, the root first and the fifth third."""
+def parse_chord(name: str, tonic: int) -> tuple[int, ...]:
+    """Pitch classes of a Roman numeral in the key of ``tonic``, the root first and the fifth third.
 
-    name: str
-    pitch_classes: tuple[int, ...]
-
-    @property
-    def root(self) -> int:
-        """Pitch class of the root."""
-        return self.pitch_classes[0]
-
-
-def parse_chord(name: str, tonic: int) -> Chord:
-    """Chord of a Roman numeral.
-
-    Parameters
-    ----------
-    name : str
-        For example ``"vi"``, ``"bVII"``, ``"V7"``, ``"iio"``, ``"Imaj7"``, ``"Vsus4"``, ``"V/vi"``.
-    tonic : int
-        Pitch class of the key.
-
-    Raises
-    ------
-    ValueError
-        Not a numeral of this form.
-
-    Examples
-    --------
-    >>> parse_chord("V7", 0).pitch_classes
-    (7, 11, 2, 5)
-    >>> parse_chord("V/vi", 0).pitch_classes
-    (4, 8, 11)
+    >>> parse_chord("V7", 0), parse_chord("V/vi", 0)
+    ((7, 11, 2, 5), (4, 8, 11))
     """
     match = _NUMERAL.fullmatch(name)
     if match is None or match[2].lower() not in _DEGREES:
@@ -100,76 +66,47 @@ def parse_chord(name: str, tonic: int) -> Chord:
     accidental, numeral, diminished, extension, target = match.groups()
     root = tonic + _DEGREES[numeral.lower()] + {"b": -1, "#": 1, "": 0}[accidental]
     if target:
-        root += parse_chord(target, 0).root
+        root += parse_chord(target, 0)[0]
     third = 5 if extension == "sus4" else 3 if numeral.islower() else 4
     tones = [0, third, 6 if diminished else 7]
     if extension in _EXTENSIONS:
         tones.append(_EXTENSIONS[extension])
-    return Chord(name, tuple((root + tone) % 12 for tone in tones))
+    return tuple((root + tone) % 12 for tone in tones)
 
 
-def chords_of(progression: str, tonic: int, dice: Dice, substitution: float = 0.18) -> tuple[Chord, ...]:
-    """One chord a bar from a progression, some of them replaced by one of the same function.
-
-    Parameters
-    ----------
-    progression : str
-        Roman numerals between blanks. The first is never replaced: it states the key.
-    tonic : int
-        Pitch class.
-    dice : Dice
-    substitution : float
-        Probability that a chord is replaced.
-
-    Examples
-    --------
-    >>> [chord.root for chord in chords_of("I V vi IV", 0, Dice("docs"), substitution=0)]
-    [0, 7, 9, 5]
-    """
+def chords_of(progression: str, tonic: int, dice: Dice) -> list[tuple[int, ...]]:
+    """One chord per bar; some are replaced by one of the same function, but not the first, which states the key."""
     names = progression.split()
     for bar, name in enumerate(names):
-        if bar and name in _SUBSTITUTES and dice.chance(substitution):
+        if bar and name in _SUBSTITUTES and dice.chance(0.18):
             names[bar] = dice.choice(_SUBSTITUTES[name])
-    return tuple(parse_chord(name, tonic) for name in names)
+    return [parse_chord(name, tonic) for name in names]
 
 
-def voice_chord(chord: Chord, low: int, high: int, previous: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """Pitches of a chord in close or open position, as near as possible to the voicing before it.
+def voice_all(chords, low: int, high: int) -> list[tuple[int, ...]]:
+    """Voicings of a chord sequence, each as near as possible to the one before."""
+    voicings = []
+    for chord in chords:
+        voicings.append(voice_chord(chord, low, high, voicings[-1] if voicings else ()))
+    return voicings
 
-    Parameters
-    ----------
-    chord : Chord
-    low, high : int
-        Range, MIDI note numbers; at least two octaves.
-    previous : tuple of int
-        Pitches of the chord before, low to high; without them the voicing lies in the middle of the range.
 
-    Returns
-    -------
-    tuple of int
-        Rising pitches, one per pitch class.
+def voice_chord(chord, low: int, high: int, previous: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """Rising pitches of a chord in a range of at least two octaves, as near as possible to the voicing before it.
 
-    Notes
-    -----
-    All inversions in all octaves, close and with the second voice from the top an octave down, are tried; the one
-    with the least total movement wins, a small pull to the middle of the range breaks ties and stops drift.
-
-    Examples
-    --------
     >>> voice_chord(parse_chord("IV", 0), 48, 76, previous=(60, 64, 67))
     (60, 65, 69)
     """
     middle = (low + high) / 2
     return min(
-        (voicing for voicing in _voicings(chord.pitch_classes) if low <= voicing[0] and voicing[-1] <= high),
-        key=lambda voicing: (
-            _movement(previous, voicing) + 0.3 * abs(sum(voicing) / len(voicing) - middle),
-            voicing,
-        ),
+        (voicing for voicing in _voicings(chord) if low <= voicing[0] and voicing[-1] <= high),
+        # The least total movement wins; a small pull to the middle of the range breaks ties and stops drift.
+        key=lambda voicing: (_movement(previous, voicing) + 0.3 * abs(sum(voicing) / len(voicing) - middle), voicing),
     )
 
 
 def _voicings(pitch_classes):
+    """All inversions in all octaves, close and with the second voice from the top an octave down."""
     ordered = sorted(pitch_classes)
     for inversion in range(len(ordered)):
         turned = ordered[inversion:] + [pitch_class + 12 for pitch_class in ordered[:inversion]]

@@ -7,24 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Instrument:
-    """One program of the soundfont.
-
-    Attributes
-    ----------
-    name : str
-    program : int
-        General MIDI program, or the kit's number.
-    low, high : int
-        Range in which the role uses it, MIDI note numbers.
-    level_db : float
-        RMS level of the first 0.6 s of one note at velocity 90 in the middle of the range, dB re full scale, measured
-        on TimGM6mb: what a part's gain has to make up for.
-    """
+    """One program of the soundfont and the range, in MIDI note numbers, in which its role uses it."""
 
     name: str
-    program: int
+    program: int  # General MIDI program, or the number of the drum kit
     low: int
     high: int
+    # RMS level of the first 0.6 s of one note at velocity 90 in the middle of the range, dB re full scale, measured
+    # on TimGM6mb: what a part's gain has to make up for.
     level_db: float
 
 
