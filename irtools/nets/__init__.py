@@ -7,6 +7,8 @@ from importlib import import_module
 
 from torch import nn
 
+from irtools.checks import check_choice
+
 
 class Nets(Mapping):
     """Classes of networks by name; the module of a class is imported when the class is first asked for."""
@@ -45,25 +47,16 @@ def build(name: str, **config) -> nn.Module:
     name : str
         A key of :data:`NETS`.
     **config
-        Keyword arguments of the class; its ``config`` attribute holds all of them.
+        Keyword arguments of the class; the network's ``config`` attribute holds all of them.
 
     Returns
     -------
-    nn.Module
-        With ``config``, ``sample_rate`` (Hz), ``reduce(mics)`` and ``loss(mics, references, gains, kind)``.
-
-    Raises
-    ------
-    ValueError
-        An unknown name, or a value that the class does not take.
-    TypeError
-        A keyword argument that the class does not have.
+    Network
+        See :class:`irtools.nets.network.Network`.
 
     Examples
     --------
     >>> sorted(NETS)
     ['cae', 'cae-compact', 'dfunet', 'dfunet-paper', 'tunet', 'tunet-pairs']
     """
-    if name not in NETS:
-        raise ValueError(f"name: expected one of {', '.join(sorted(NETS))}, got {name!r}")
-    return NETS[name](**config)
+    return NETS[check_choice("name", name, sorted(NETS))](**config)

@@ -6,23 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, pad
 
+from irtools.checks import check_int
 from irtools.nets.estimate import Estimate
 from irtools.nets.keras_defaults import BATCH_NORM, start_like_keras
 from irtools.nets.level import without_level
-from irtools.nets.losses import check_kind, negative_si_sdr
+from irtools.nets.network import Network
 from irtools.stft import istft, stft
 
 # Stacked frames that go through the network at a time: bounds the memory, not the result.
 _ROWS_AT_ONCE = 64
 
 
-class CAE(nn.Module):
+class CAE(Network):
     """Autoencoder of stacked magnitude frames, one microphone at a time.
 
     Parameters
     ----------
     n_conditions : int
-        0 is one network a stem, as published. More is one network for that many stems: a learned vector per stem is
+        0 is one network per stem, as published. More is one network for that many stems: a learned vector per stem is
         added to the bottleneck, and microphone n is stem n.
     window_size, hop : int
         Of the STFT, in samples.
@@ -33,11 +34,6 @@ class CAE(nn.Module):
     bottleneck : int
     sample_rate : int
         In Hz.
-
-    Raises
-    ------
-    ValueError
-        A negative number of conditions, or an even context.
 
     Notes
     -----
@@ -85,21 +81,11 @@ class CAE(nn.Module):
         bottleneck: int = 100,
         sample_rate: int = 22050,
     ):
-        super().__init__()
-        if n_conditions < 0:
-            raise ValueError(f"n_conditions: expected 0 or more, got {n_conditions}")
-        if context < 1 or context % 2 == 0:
+        super().__init__(locals())
+        check_int("n_conditions", n_conditions, 0)
+        check_int("context", context, 1)
+        if context % 2 == 0:
             raise ValueError(f"context: expected an odd number of frames, got {context}")
-        self.config = {
-            "n_conditions": n_conditions,
-            "window_size": window_size,
-            "hop": hop,
-            "context": context,
-            "channels": list(channels),
-            "bottleneck": bottleneck,
-            "sample_rate": sample_rate,
-        }
-        self.sample_rate = sample_rate
         first, second = channels
         self.rows = context * (window_size // 2 + 1)
         wide = (self.rows - 2) * second
@@ -125,18 +111,9 @@ class CAE(nn.Module):
         start_like_keras(self)
 
     def forward(self, frames: Tensor, stem: Tensor | None = None) -> Tensor:
-        """Stacked magnitudes of the source.
+        """Stacked magnitudes (batch, context * freqs), the earliest frame first, of the microphone → of the source.
 
-        Parameters
-        ----------
-        frames : Tensor, shape (batch, context * freqs)
-            Magnitudes, the earliest frame first.
-        stem : Tensor, shape (batch,), int64
-            Condition of each row; needed where the network has conditions.
-
-        Returns
-        -------
-        Tensor, shape (batch, context * freqs)
+        ``stem``, int64, is the condition of each row, where the network has conditions.
         """
         encoded = self.encoder(frames[:, None])
         # Keras flattens with the channels last.
@@ -147,57 +124,19 @@ class CAE(nn.Module):
         return self.decoder(wide.unflatten(1, (self.rows - 2, -1)).mT)[:, 0]
 
     def reduce(self, mics: Tensor) -> Estimate:
-        """Sources of recordings of any length, by the estimated magnitudes with the phases of the microphones.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples), float32 or float64
-            At ``sample_rate``.
-
-        Returns
-        -------
-        Estimate
-            One source a microphone; no gains.
-
-        Raises
-        ------
-        ValueError
-            More microphones than conditions.
-        """
+        """One source per microphone: the estimated magnitudes with the phases of the microphone; no gains."""
         scaled, level = without_level(mics)
         spectra = self._spectra(scaled)
         stacked = self._stacked(spectra.abs().to(self.narrow.weight.dtype))
-        rows, stems = stacked.flatten(0, 2), self._stems(stacked)
-        found = torch.cat(
-            [
-                self(part, None if stems is None else stems[start : start + _ROWS_AT_ONCE])
-                for start, part in zip(range(0, len(rows), _ROWS_AT_ONCE), rows.split(_ROWS_AT_ONCE), strict=True)
-            ]
-        )
+        rows = zip(*(each.split(_ROWS_AT_ONCE) for each in (stacked.flatten(0, 2), self._stems(stacked))), strict=True)
+        found = torch.cat([self(*some) for some in rows])
         magnitudes = self._averaged(found.view_as(stacked)).clamp(min=0)
         # The phase of a zero is zero, which keeps digital silence.
         waveforms = self._waveforms(magnitudes * spectra.sgn(), mics.shape[-1])
         return Estimate(waveforms * level)
 
-    def loss(self, mics: Tensor, references: Tensor, gains: Tensor | None = None, kind: str = "published") -> Tensor:
-        """What training makes small.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-        references : Tensor, shape (batch, mics, samples)
-            What each microphone has of its own source.
-        gains : None
-            Not used; every network takes it.
-        kind : "published" or "si-sdr"
-            Mean square error of the stacked magnitudes, or :func:`irtools.nets.losses.negative_si_sdr` in dB.
-
-        Returns
-        -------
-        Tensor, scalar
-        """
-        if check_kind(kind) == "si-sdr":
-            return negative_si_sdr(self.reduce(mics).sources, references)
+    def _published_loss(self, mics: Tensor, references: Tensor, gains: Tensor | None) -> Tensor:
+        """Mean square error of the stacked magnitudes."""
         scaled, level = without_level(mics)
         stacked = self._stacked(self._spectra(scaled).abs())
         targets = self._stacked(self._spectra(references / torch.where(level > 0, level, 1)).abs())
@@ -221,21 +160,16 @@ class CAE(nn.Module):
     def _averaged(self, stacked: Tensor) -> Tensor:
         """Each frame as the mean of its estimates: (batch, mics, frames, rows) as (batch, mics, freqs, frames)."""
         context, frames = self.config["context"], stacked.shape[2]
-        parts = stacked.unflatten(3, (context, -1))
-        total, count = 0, 0
-        for place in range(context):
-            shift = place - context // 2
-            inside = (min(max(shift, 0), frames), min(max(-shift, 0), frames))
-            kept = parts[:, :, inside[1] : frames - inside[0], place]
-            total = total + pad(kept, (0, 0, *inside))
-            count = count + pad(kept.new_ones(kept.shape[2]), inside)
+        half, number = context // 2, torch.arange(frames, device=stacked.device)
+        parts = pad(stacked.unflatten(3, (context, -1)), (0, 0, 0, 0, half, half))
+        total = sum(parts[:, :, 2 * half - place :][:, :, :frames, place] for place in range(context))
+        count = 1 + number.clamp(max=half) + number.flip(0).clamp(max=half)
         return (total / count[:, None]).mT
 
-    def _stems(self, stacked: Tensor) -> Tensor | None:
-        """Condition of each row of ``stacked``, which is that of its microphone."""
-        if self.condition is None:
-            return None
+    def _stems(self, stacked: Tensor) -> Tensor:
+        """Number of the microphone of each row of ``stacked``: its condition, where the network has conditions."""
         batch, n_mics, frames, _ = stacked.shape
-        if n_mics > self.config["n_conditions"]:
-            raise ValueError(f"mics: expected at most {self.config['n_conditions']} (one a stem), got {n_mics}")
+        most = self.config["n_conditions"]
+        if most and n_mics > most:
+            raise ValueError(f"mics: expected at most {most} (one per stem), got {n_mics}")
         return torch.arange(n_mics, device=stacked.device).repeat_interleave(frames).repeat(batch)

@@ -6,16 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, pad
 
+from irtools.checks import check_int
 from irtools.nets.estimate import Estimate
 from irtools.nets.level import without_level
-from irtools.nets.losses import check_kind, negative_si_sdr
+from irtools.nets.network import Network
 from irtools.stft import istft, stft
 
 # Frames that go through the network at a time: bounds the memory, not the result.
 _FRAMES_AT_ONCE = 256
 
 
-class CompactCAE(nn.Module):
+class CompactCAE(Network):
     """Autoencoder of frequency bands, one microphone at a time, that knows the microphone's average spectrum.
 
     Parameters
@@ -33,11 +34,6 @@ class CompactCAE(nn.Module):
     sample_rate : int
         In Hz.
 
-    Raises
-    ------
-    ValueError
-        A number that is not positive, or an even context.
-
     Notes
     -----
     A microphone is brought to a level of 1. Its power is averaged over each band; log(1 + 10 a) of the amplitude a, of
@@ -46,14 +42,13 @@ class CompactCAE(nn.Module):
     The source is the masked spectrum, with the phase of the microphone.
 
     Ours: what [1]_ does to 3075 magnitudes with 39.5 million parameters, by bands and with 0.9 million. The average
-    spectrum tells the network what it listens to, which [1]_ has one network a stem for: one network serves any stem,
+    spectrum tells the network what it listens to, for which [1]_ has one network per stem: one network serves any stem,
     in any order. A mask cannot invent: silence stays silence, and the level follows the input. Convolutions over the
     1025 frequencies were tried in place of the bands: they learned less in the same time.
 
     References
     ----------
-    .. [1] R. Rajesh and P. Rajan, "Neural networks for interference reduction in multi-track recordings",
-       WASPAA, 2023.
+    .. [1] As of :class:`irtools.nets.cae.CAE`.
 
     Examples
     --------
@@ -74,23 +69,11 @@ class CompactCAE(nn.Module):
         loss_stride: int = 5,
         sample_rate: int = 22050,
     ):
-        super().__init__()
-        self.config = {
-            "window_size": window_size,
-            "hop": hop,
-            "context": context,
-            "bands": bands,
-            "hidden": hidden,
-            "bottleneck": bottleneck,
-            "loss_stride": loss_stride,
-            "sample_rate": sample_rate,
-        }
+        super().__init__(locals())
         for name, value in self.config.items():
-            if value < 1:
-                raise ValueError(f"{name}: expected a positive number, got {value}")
+            check_int(name, value, 1)
         if context % 2 == 0:
             raise ValueError(f"context: expected an odd number of frames, got {context}")
-        self.sample_rate = sample_rate
         membership = band_membership(window_size // 2 + 1, bands)
         self.register_buffer("membership", membership, persistent=False)
         n_bands = len(membership)
@@ -103,34 +86,15 @@ class CompactCAE(nn.Module):
         nn.init.constant_(self.decoder.bias, 2.0)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Masks of bands.
+        """Masks (batch, bands), 0 to 1, of compressed amplitudes (batch, (context + 1) * bands).
 
-        Parameters
-        ----------
-        rows : Tensor, shape (batch, (context + 1) * bands)
-            Compressed amplitudes of the stacked frames, the earliest first, then their average over the recording.
-
-        Returns
-        -------
-        Tensor, shape (batch, bands)
-            Between 0 and 1.
+        These are the stacked frames, the earliest first, then their average over the recording.
         """
         encoded = self.encoder(rows)
         return self.decoder(torch.cat([encoded, self.around(encoded)], 1)).sigmoid()
 
     def reduce(self, mics: Tensor) -> Estimate:
-        """Sources of recordings of any length.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples), float32 or float64
-            At ``sample_rate``.
-
-        Returns
-        -------
-        Estimate
-            One source a microphone; no gains.
-        """
+        """One source per microphone; no gains."""
         scaled, level = without_level(mics.flatten(0, 1)[:, None])
         spectra = self._spectra(scaled[:, 0])
         masked = spectra * self._masks(spectra).to(mics.dtype)
@@ -138,26 +102,8 @@ class CompactCAE(nn.Module):
         sources = istft(masked / self._unit(), mics.shape[-1], window_size, hop) * level[:, 0]
         return Estimate(sources.view_as(mics))
 
-    def loss(self, mics: Tensor, references: Tensor, gains: Tensor | None = None, kind: str = "published") -> Tensor:
-        """What training makes small.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-        references : Tensor, shape (batch, mics, samples)
-            What each microphone has of its own source.
-        gains : None
-            Not used; every network takes it.
-        kind : "published" or "si-sdr"
-            Mean square error of the magnitudes, microphones scaled to a level of 1; or
-            :func:`irtools.nets.losses.negative_si_sdr` in dB.
-
-        Returns
-        -------
-        Tensor, scalar
-        """
-        if check_kind(kind) == "si-sdr":
-            return negative_si_sdr(self.reduce(mics).sources, references)
+    def _published_loss(self, mics: Tensor, references: Tensor, gains: Tensor | None) -> Tensor:
+        """Mean square error of the magnitudes, microphones scaled to a level of 1."""
         scaled, level = without_level(mics.flatten(0, 1)[:, None])
         targets = references.flatten(0, 1) / torch.where(level > 0, level, 1)[:, 0]
         spectra, stride = self._spectra(scaled[:, 0]), self.config["loss_stride"]
@@ -188,24 +134,10 @@ class CompactCAE(nn.Module):
 
 
 def band_membership(n_freqs: int, n_bands: int) -> Tensor:
-    """Which frequencies are in which band.
+    """Which frequencies are in which of about ``n_bands`` bands: (bands, n_freqs) of 0 and 1.
 
-    Parameters
-    ----------
-    n_freqs : int
-    n_bands : int
-        Wished for; there are less where bands would be narrower than a frequency.
-
-    Returns
-    -------
-    Tensor, shape (bands, n_freqs)
-        1 for a frequency in a band, otherwise 0. Half of the bands are one frequency wide; each of the others ends at
-        the same multiple of where it begins.
-
-    Examples
-    --------
-    >>> band_membership(16, 6).sum(1).tolist()
-    [1.0, 1.0, 1.0, 2.0, 4.0, 7.0]
+    Half of the bands are one frequency wide; each of the others ends at the same multiple of where it begins. There are
+    fewer bands where they would be narrower than a frequency.
     """
     narrow = min(n_bands // 2, n_freqs - 1)
     rising = torch.logspace(0, 1, n_bands - narrow + 1, base=n_freqs / max(narrow, 1), dtype=torch.float64)

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch import Tensor
 
+from irtools.checks import check_choice
 from irtools.nets.estimate import Estimate
 from irtools.nets.fronts import SpectralFront, WaveformFront
 from irtools.nets.graph import MicAttention
 from irtools.nets.level import without_level
-from irtools.nets.losses import check_kind, negative_si_sdr
 from irtools.nets.mic_unet import MicUNet
+from irtools.nets.network import Network
 from irtools.nets.other_mics import PooledOthers
 
 
-class DFUNet(nn.Module):
+class DFUNet(Network):
     """Dilated U-Net with weights shared by all microphones, which hear each other at every level.
 
     Parameters
     ----------
-    graph : {None, "mics", "frames", "gated"}
+    graph : {None, "frames"}
         What ties the microphones at the coarsest level: the mean and the maximum over the others, as on the levels
-        above, or attention; see :class:`irtools.nets.graph.MicAttention`.
+        above, or attention in each frame; see :class:`irtools.nets.graph.MicAttention`.
     front : {"stft", "waveform"}
         A mask on each microphone's own spectra, or a change of its own waveform; see :mod:`irtools.nets.fronts`.
     channels : sequence of int
@@ -36,11 +35,6 @@ class DFUNet(nn.Module):
         Of the spectra, in samples; unused by "waveform".
     sample_rate : int
         In Hz, of the recordings to train on.
-
-    Raises
-    ------
-    ValueError
-        An unknown graph or front.
 
     Notes
     -----
@@ -79,24 +73,15 @@ class DFUNet(nn.Module):
         hop: int = 1024,
         sample_rate: int = 22050,
     ):
-        super().__init__()
-        if front not in ("stft", "waveform"):
-            raise ValueError(f"front: expected stft or waveform, got {front!r}")
-        self.config = {
-            "graph": graph,
-            "front": front,
-            "channels": list(channels),
-            "stride": stride,
-            "window_size": window_size,
-            "hop": hop,
-            "sample_rate": sample_rate,
-        }
-        self.sample_rate = sample_rate
+        super().__init__(locals())
+        if graph is not None:
+            check_choice("graph", graph, ("frames",))
+        check_choice("front", front, ("stft", "waveform"))
         if front == "stft":
             self.front = SpectralFront(channels[0], window_size=window_size, hop=hop, stride=stride)
         else:
             self.front = WaveformFront(channels[0], stride=stride)
-        bottleneck = PooledOthers if graph is None else partial(MicAttention, graph=graph)
+        bottleneck = PooledOthers if graph is None else MicAttention
         self.body = MicUNet(channels[0], channels, self.front.kernel, self.front.pool, bottleneck)
 
     def forward(self, mics: Tensor) -> Tensor:
@@ -105,65 +90,20 @@ class DFUNet(nn.Module):
         return self.front.synthesise(carrier, self.body(features))
 
     def reduce(self, mics: Tensor) -> Estimate:
-        """Estimate what each microphone would have heard of its own source alone.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-
-        Returns
-        -------
-        Estimate
-            ``sources`` of shape (batch, mics, samples), one a microphone.
-        """
+        """One source per microphone; no gains."""
         scaled, level = without_level(mics)
         sources = self(scaled.to(self._dtype())).to(mics)
         return Estimate(torch.where(mics.abs().amax(-1, keepdim=True) > 0, sources, 0) * level)
 
     def attention(self, mics: Tensor) -> Tensor:
-        """How much each microphone listens to each, over the whole recording: the edges of a graph.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-
-        Returns
-        -------
-        Tensor, shape (batch, mics, mics)
-            Mean over frames; row k says where microphone k listens, and sums to 1.
-
-        Raises
-        ------
-        ValueError
-            A network without a graph.
-        """
+        """Where each microphone of (batch, mics, samples) listens: (batch, mics, mics), mean over frames."""
         attention = self.body.exchange[-1]
         if not isinstance(attention, MicAttention):
-            raise ValueError("graph: expected a network with mics, frames or gated, got None")
+            raise ValueError("graph: expected a network with frames, got None")
         seen = []
         with attention.register_forward_pre_hook(lambda module, args: seen.append(args[0])):
             self(without_level(mics)[0].to(self._dtype()))
         return attention.edges(seen[0]).mean(1)
-
-    def loss(self, mics: Tensor, references: Tensor, gains: Tensor | None = None, kind: str = "published") -> Tensor:
-        """What training makes small.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-        references : Tensor, shape (batch, sources, samples)
-            Own-mic images; source n belongs to microphone n.
-        gains : Tensor, optional
-            Unused: no Λ is estimated.
-        kind : {"published", "si-sdr"}
-            Mean squared error of waveforms, or minus SI-SDR in dB.
-
-        Returns
-        -------
-        Tensor, scalar
-        """
-        sources = self.reduce(mics).sources[:, : references.shape[1]]
-        return negative_si_sdr(sources, references) if check_kind(kind) == "si-sdr" else mse_loss(sources, references)
 
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype

@@ -13,10 +13,9 @@ class Estimate(NamedTuple):
     Attributes
     ----------
     sources : Tensor, shape (batch, sources, samples)
-        Estimate of each source as heard at its own microphone; dtype, device and length of the input.
+        Each source as heard at its own microphone; dtype, device and length of the input.
     gains : Tensor, shape (batch, mics, sources), or None
-        Interference matrix Λ in amplitude, where the network estimates one; the mean over the windows where it
-        estimates one a window.
+        Λ in amplitude, where the network estimates it; the mean over windows, where it estimates one per window.
     """
 
     sources: Tensor

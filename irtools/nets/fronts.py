@@ -14,35 +14,17 @@ FLOOR = 1e-7
 
 
 class SpectralFront(nn.Module):
-    """Short-time spectra; what comes back is a mask on each microphone's own.
+    """Short-time spectra, ``stride`` neighbouring frequencies per row of features; back, a mask on each microphone.
 
-    Parameters
-    ----------
-    channels : int
-        Of the features.
-    window_size, hop : int
-        In samples; see :func:`irtools.stft.stft`.
-    stride : int
-        Neighbouring frequencies that share a row of features.
-
-    Notes
-    -----
     With p_k the power of a bin at microphone k, features are log p_k, log p_k / Σ_{j≠k} p_j and
     log p_k / max_{j≠k} p_j. The mask is σ(z + a log(p_k / Σ_{j≠k} p_j) + b), z from the features that come back: with
     z = 0, a = 1 and b = 1.6, where training starts, this is the Wiener mask of a bleed of -7 dB in power.
-
-    Examples
-    --------
-    >>> front = SpectralFront(8, window_size=256, hop=64, stride=4)
-    >>> carrier, features = front.analyse(torch.randn(1, 2, 1000))
-    >>> features.shape, front.synthesise(carrier, features).shape
-    (torch.Size([1, 2, 8, 33, 16]), torch.Size([1, 2, 1000]))
     """
 
     #: Kernels of a network that follows, and how much coarser each of its levels is, over rows and columns.
     kernel, pool = (3, 3), (2, 1)
 
-    def __init__(self, channels: int, *, window_size: int = 4096, hop: int = 1024, stride: int = 16):
+    def __init__(self, channels: int, *, window_size: int, hop: int, stride: int):
         super().__init__()
         self.window_size, self.hop, self.stride = window_size, hop, stride
         self.into = nn.Conv2d(3 * stride, channels, 1)
@@ -73,26 +55,11 @@ class SpectralFront(nn.Module):
 
 
 class WaveformFront(nn.Module):
-    """A learned filterbank over the waveform; what comes back is added to each microphone's own waveform.
-
-    Parameters
-    ----------
-    channels : int
-        Filters, and channels of the features.
-    stride : int
-        In samples; filters are four times as long.
-
-    Examples
-    --------
-    >>> front = WaveformFront(8, stride=4)
-    >>> carrier, features = front.analyse(torch.randn(1, 2, 1001))
-    >>> features.shape, front.synthesise(carrier, features).shape
-    (torch.Size([1, 2, 8, 1, 251]), torch.Size([1, 2, 1001]))
-    """
+    """A learned filterbank, filters four times as long as their stride; back, a change of each waveform."""
 
     kernel, pool = (1, 5), (1, 4)
 
-    def __init__(self, channels: int, *, stride: int = 16):
+    def __init__(self, channels: int, *, stride: int):
         super().__init__()
         self.stride = stride
         self.into = nn.Conv1d(1, channels, 4 * stride, stride)

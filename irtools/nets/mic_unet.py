@@ -11,42 +11,23 @@ from irtools.nets.other_mics import PooledOthers
 
 
 class MicUNet(nn.Module):
-    """Features of every microphone in, features of the same resolution as the first level out.
+    """Features of every microphone in, features of ``channels[0]`` at the same resolution out.
 
-    Parameters
-    ----------
-    inputs : int
-        Channels of the input.
-    channels : sequence of int
-        Of each level, from the finest.
-    kernel, pool : (int, int)
-        Size of every kernel, odd, and how much coarser the next level is, over rows and columns.
-    bottleneck : callable, optional
-        Makes, from a number of channels, the module between the microphones at the coarsest level.
-
-    Notes
-    -----
-    Level i: convolution with a dilation of 2^i over columns, batch normalisation, LeakyReLU, the other microphones,
-    average pooling; then the same upwards, where the skip is added. Weights are shared, so any number of microphones
-    fits, and permuting them permutes what comes out.
-
-    Examples
-    --------
-    >>> import torch
-    >>> MicUNet(3, (8, 16))(torch.zeros(1, 2, 3, 33, 7)).shape
-    torch.Size([1, 2, 8, 33, 7])
+    Level i: convolution with a dilation of 2^i over columns, batch normalisation, LeakyReLU, the other microphones (by
+    ``bottleneck`` at the coarsest), average pooling; then the same upwards, where the skip is added. Weights are
+    shared, so any number of microphones fits, and permuting them permutes what comes out.
     """
 
     def __init__(
         self,
         inputs: int,
-        channels: Sequence[int] = (16, 32, 48, 64),
-        kernel: tuple[int, int] = (3, 3),
-        pool: tuple[int, int] = (2, 1),
-        bottleneck: Callable[[int], nn.Module] = PooledOthers,
+        channels: Sequence[int],
+        kernel: tuple[int, int],
+        pool: tuple[int, int],
+        bottleneck: Callable[[int], nn.Module],
     ):
         super().__init__()
-        self.pool = tuple(pool)
+        self.pool = pool
         widths = [inputs, *channels]
         last = len(channels) - 1
         self.down = nn.ModuleList(
@@ -63,7 +44,7 @@ class MicUNet(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features of shape (batch, mics, inputs, rows, columns) → (batch, mics, channels[0], rows, columns)."""
+        """Features (batch, mics, inputs, rows, columns) → (batch, mics, channels[0], rows, columns)."""
         group = features.shape[:2]
         flat = features.flatten(0, 1)
         skips = []

@@ -7,10 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from irtools.checks import check_number
 from irtools.nets.estimate import Estimate
 from irtools.nets.inverse import conditioned_inverse, projected_gains
 from irtools.nets.level import without_level
-from irtools.nets.losses import check_kind, negative_si_sdr
+from irtools.nets.network import Network
 from irtools.nets.tiles import telling_tiles, tile_covariances
 
 # Power of a tile, relative to the mean power of its microphone, that counts as nothing.
@@ -26,7 +27,7 @@ _GROUP_SECONDS = 1.0
 _N_FEATURES = 9
 
 
-class PairwiseTUNet(nn.Module):
+class PairwiseTUNet(Network):
     """Λ as the vote of those tiles of the time-frequency plane in which a source plays alone.
 
     Parameters
@@ -49,11 +50,6 @@ class PairwiseTUNet(nn.Module):
     sample_rate : int
         In Hz.
 
-    Raises
-    ------
-    ValueError
-        A parameter that is not positive.
-
     Notes
     -----
     Microphones are scaled to one level. In tile b, with C the covariances of the microphones
@@ -72,8 +68,7 @@ class PairwiseTUNet(nn.Module):
 
     References
     ----------
-    .. [1] R. Rajesh and P. Rajan, "Neural networks for interference reduction in multi-track recordings",
-       WASPAA, 2023.
+    .. [1] As of :class:`irtools.nets.tunet.TUNet`.
 
     Examples
     --------
@@ -98,36 +93,17 @@ class PairwiseTUNet(nn.Module):
         floor: float = 0.1,
         sample_rate: int = 22050,
     ):
-        super().__init__()
-        self.config = {
-            "stages": stages,
-            "hidden": hidden,
-            "tiles": tiles,
-            "window_size": window_size,
-            "tile_freqs": tile_freqs,
-            "tile_frames": tile_frames,
-            "segment_seconds": segment_seconds,
-            "floor": floor,
-            "sample_rate": sample_rate,
-        }
+        super().__init__(locals())
         for name, value in self.config.items():
-            if value is not None and value <= 0:
-                raise ValueError(f"{name}: expected a positive number, got {value}")
-        self.sample_rate = sample_rate
+            if value is not None:
+                check_number(name, value, above=0)
         # Bleed as it came, and what the stages before have left of it.
         self.first, self.later = _judge(hidden), _judge(hidden)
 
     def forward(self, mics: Tensor) -> Tensor:
-        """Interference matrices after each stage.
+        """Λ after each stage: (batch, mics, samples), best scaled to one level each → (batch, stages, mics, mics).
 
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-
-        Returns
-        -------
-        Tensor, shape (batch, stages, mics, mics), dtype of the weights
-            Own-microphone gains are 1. In the units of ``mics``, which are best scaled to one level each.
+        Own-microphone gains are 1; the dtype is that of the weights.
         """
         covariances = self._covariances(mics.to(self.first[0].weight.dtype))
         n_mics, floor = mics.shape[1], self.config["floor"]
@@ -143,18 +119,7 @@ class PairwiseTUNet(nn.Module):
         return torch.stack(stages, 1)
 
     def reduce(self, mics: Tensor) -> Estimate:
-        """Sources of recordings of any length.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples), float32 or float64
-            At ``sample_rate``.
-
-        Returns
-        -------
-        Estimate
-            One source a microphone. ``gains`` is the mean over the segments.
-        """
+        """One source per microphone, and as gains the mean over the segments."""
         scaled, level = _each_without_level(mics)
         samples = mics.shape[-1]
         bounds = self._segments(samples)
@@ -171,34 +136,14 @@ class PairwiseTUNet(nn.Module):
         sources = torch.cat(parts, -1) * level
         return Estimate(sources, _rescaled(torch.stack(gains).mean(0).to(mics.dtype), level))
 
-    def loss(self, mics: Tensor, references: Tensor, gains: Tensor | None = None, kind: str = "published") -> Tensor:
-        """What training makes small.
+    def _published_loss(self, mics: Tensor, references: Tensor, gains: Tensor | None) -> Tensor:
+        """Mean square error of Λ, own-microphone gains scaled to 1, over all stages and sources above -60 dB.
 
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-        references : Tensor, shape (batch, mics, samples)
-            Each source as heard at its own microphone.
-        gains : Tensor, shape (batch, mics, mics), optional
-            The true Λ; :func:`irtools.nets.inverse.projected_gains` where there is none.
-        kind : "published" or "si-sdr"
-            Mean square error of Λ, own-microphone gains scaled to 1, over all stages and those sources that are not
-            silent (60 dB below the loudest); or :func:`irtools.nets.losses.negative_si_sdr` in dB.
-
-        Returns
-        -------
-        Tensor, scalar
-
-        Raises
-        ------
-        ValueError
-            Another number of references than of microphones.
+        Where there is no true Λ, it is :func:`irtools.nets.inverse.projected_gains`.
         """
         if references.shape != mics.shape:
             expected, came = tuple(mics.shape), tuple(references.shape)
             raise ValueError(f"references: expected the shape of mics, {expected}, got {came}")
-        if check_kind(kind) == "si-sdr":
-            return negative_si_sdr(self.reduce(mics).sources, references)
         scaled, level = _each_without_level(mics)
         found = _rescaled(self(scaled), level[:, None])
         target = (projected_gains(mics, references) if gains is None else gains).to(found)

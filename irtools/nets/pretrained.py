@@ -20,46 +20,14 @@ _NEEDED = ("net", "config", "sha256")
 
 
 def shipped() -> list[str]:
-    """Names of the weights that come with the library.
-
-    Examples
-    --------
-    >>> shipped() == sorted(shipped())
-    True
-    """
+    """Names of the weights that come with the library."""
     return sorted(path.stem for path in FOLDER.glob(f"*{_SUFFIX}"))
 
 
 def save(net: nn.Module, path, card: Mapping) -> Path:
-    """Write the weights of a network, and its card beside them.
+    """Write the weights of a network to ``path``, a name in .safetensors, and their card beside them in .json.
 
-    Parameters
-    ----------
-    net : nn.Module
-        With ``config``, as :func:`irtools.nets.build` makes it.
-    path : path
-        Ends in ``.safetensors``; the card has the same name with ``.json``. Both replace what was there.
-    card : mapping
-        What there is to say in plain types; ``net``, the network's name, is required. ``config`` and ``sha256`` are
-        filled in.
-
-    Returns
-    -------
-    Path
-        Of the weights.
-
-    Raises
-    ------
-    ValueError
-        Another suffix, or a card without ``net``.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = save(build("tunet-pairs", hidden=4), Path(folder, "small.safetensors"), {"net": "tunet-pairs"})
-    ...     load(path).config["hidden"], sorted(read_card(path))
-    (4, ['config', 'net', 'sha256'])
+    The card has to name the ``net``; ``config`` and ``sha256`` are filled in.
     """
     from safetensors.torch import save as to_bytes
 
@@ -77,7 +45,7 @@ def save(net: nn.Module, path, card: Mapping) -> Path:
 
 
 def load(name, device: str | torch.device = "cpu") -> nn.Module:
-    """A network with its weights, ready to be used.
+    """A network with its weights, in evaluation mode and without gradients.
 
     Parameters
     ----------
@@ -85,23 +53,11 @@ def load(name, device: str | torch.device = "cpu") -> nn.Module:
         One of :func:`shipped`, or a path that ends in ``.safetensors``.
     device : str or torch.device
 
-    Returns
-    -------
-    nn.Module
-        In evaluation mode, without gradients.
-
     Raises
     ------
     ValueError
         A name that is not shipped, a file or card that is missing or damaged, weights of another checksum than their
-        card has, or that do not fit the network. No pickle is ever read.
-
-    Examples
-    --------
-    >>> load("no-such-net")
-    Traceback (most recent call last):
-      ...
-    ValueError: weights: expected a path that ends in .safetensors or one of ...
+        card has, that do not fit the network or are not finite. No pickle is ever read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
@@ -121,37 +77,24 @@ def load(name, device: str | torch.device = "cpu") -> nn.Module:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path.with_suffix('.json')}: describes no network ({error})") from error
     try:
-        net.load_state_dict(from_bytes(content))
+        state = from_bytes(content)
+        net.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path}: does not hold weights of {card['net']} ({error})") from error
+    if not all(value.isfinite().all() for value in state.values()):
+        raise ValueError(f"{path}: has weights that are not finite; expected numbers")
     return net.to(device).eval().requires_grad_(False)
 
 
 def read_card(name) -> dict:
-    """What is known about weights.
-
-    Parameters
-    ----------
-    name : str or path
-        As in :func:`load`.
-
-    Returns
-    -------
-    dict
-        ``net``, ``config`` and ``sha256``, and whatever they were saved with.
-
-    Raises
-    ------
-    ValueError
-        A name that is not shipped, or a card that is missing or damaged.
-    """
+    """What is known about weights: ``net``, ``config``, ``sha256``, and whatever they were saved with."""
     path = _find(name).with_suffix(".json")
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected the card of the weights beside them")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         missing = [field for field in _NEEDED if field not in card]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: is no card ({error}); expected JSON") from error
     if missing or not isinstance(card, dict) or not isinstance(card["config"], dict):
         raise ValueError(f"{path}: is no card; expected the fields {', '.join(_NEEDED)}")

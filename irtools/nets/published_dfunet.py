@@ -4,41 +4,35 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, mse_loss, pad
+from torch.nn.functional import leaky_relu, pad
 
+from irtools.checks import check_choice
 from irtools.nets.estimate import Estimate
 from irtools.nets.keras_defaults import BATCH_NORM, start_like_keras
 from irtools.nets.level import without_level
-from irtools.nets.losses import check_kind, negative_si_sdr
-from irtools.nets.published_gat import PublishedGAT
+from irtools.nets.network import Network
+from irtools.nets.published_gat import GRAPHS, PublishedGAT
 from irtools.nets.windows import join_windows, split_windows
 
-GRAPHS = ("all-ones", "similarity", "dense-4")
+#: Of the LeakyReLU after convolutions.
 SLOPE = 0.3
 
 
-class PublishedDFUNet(nn.Module):
+class PublishedDFUNet(Network):
     """Convolutions of 4 × 4 over microphones and time in a U-Net, with or without graph attention at its depth.
 
     Parameters
     ----------
-    graph : {None, "all-ones", "similarity", "dense-4"}
+    graph : {None, "all-ones", "similarity"}
         See :class:`irtools.nets.published_gat.PublishedGAT`.
     n_mics : int
         As many sources as microphones.
     samples : int
         Length of the windows, a multiple of 16.
-    last_channels : int, optional
-        Of the last level upwards: 32, and 16 with "similarity".
     dilate_mics : bool
         As published. False dilates over time only.
     sample_rate : int
         In Hz.
-
-    Raises
-    ------
-    ValueError
-        An unknown graph, or samples that are no multiple of 16.
 
     Notes
     -----
@@ -59,7 +53,7 @@ class PublishedDFUNet(nn.Module):
     ==========  ====================================================  ========================
 
     LeakyReLU has a slope of 0.3, padding is Keras' "same", also over the microphones. 3,859,793 parameters; 3,876,561
-    with "all-ones"; 3,855,793 with "similarity".
+    with "all-ones"; 3,855,793 with "similarity", whose last level upwards has 16 channels.
 
     Dilation goes over the microphones too. On level 4 the four rows of a kernel lie 8 and 24 microphones away on either
     side, where four microphones have nothing but padding: down 4, the graph and the bottleneck give the same values
@@ -87,26 +81,15 @@ class PublishedDFUNet(nn.Module):
         graph: str | None = None,
         n_mics: int = 4,
         samples: int = 220448,
-        last_channels: int | None = None,
         dilate_mics: bool = True,
         sample_rate: int = 22050,
     ):
-        super().__init__()
-        if graph is not None and graph not in GRAPHS:
-            raise ValueError(f"graph: expected None, {', '.join(GRAPHS)}, got {graph!r}")
+        super().__init__(locals())
+        if graph is not None:
+            check_choice("graph", graph, GRAPHS)
         if samples < 16 or samples % 16:
             raise ValueError(f"samples: expected a multiple of 16, got {samples}")
-        if last_channels is None:
-            last_channels = 16 if graph == "similarity" else 32
-        self.config = {
-            "graph": graph,
-            "n_mics": n_mics,
-            "samples": samples,
-            "last_channels": last_channels,
-            "dilate_mics": dilate_mics,
-            "sample_rate": sample_rate,
-        }
-        self.sample_rate = sample_rate
+        last_channels = 16 if graph == "similarity" else 32
         shapes = ((1, 16, 1), (16, 32, 2), (32, 64, 4), (64, 128, 16))
         self.down = nn.ModuleList(_Down(*shape, dilate_mics) for shape in shapes)
         self.bottleneck = nn.Sequential(*_pair(128, 256), nn.BatchNorm2d(256, **BATCH_NORM), nn.LeakyReLU(SLOPE))
@@ -124,21 +107,7 @@ class PublishedDFUNet(nn.Module):
         return levels[1:]
 
     def forward(self, mics: Tensor) -> Tensor:
-        """Sources of recordings whose length is a multiple of 16.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-
-        Returns
-        -------
-        Tensor, shape (batch, mics, samples)
-
-        Raises
-        ------
-        ValueError
-            Another number of microphones, or samples that are no multiple of 16.
-        """
+        """Recordings (batch, mics, samples), samples a multiple of 16 → sources of the same shape."""
         n_mics, samples = mics.shape[1:]
         if n_mics != self.config["n_mics"] or samples % 16:
             raise ValueError(
@@ -155,22 +124,7 @@ class PublishedDFUNet(nn.Module):
         return leaky_relu(self.out(hidden), SLOPE)[:, 0]
 
     def reduce(self, mics: Tensor) -> Estimate:
-        """Sources of recordings of any length.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples), float32 or float64
-            At ``sample_rate``.
-
-        Returns
-        -------
-        Estimate
-
-        Raises
-        ------
-        ValueError
-            Another number of microphones.
-        """
+        """One source per microphone; no gains."""
         scaled, level = without_level(mics)
         samples = mics.shape[-1]
         # Convolutions take a shorter recording as it is.
@@ -179,26 +133,6 @@ class PublishedDFUNet(nn.Module):
         sources = torch.stack([self(window) for window in windows.unbind(1)], dim=1)
         heard = mics.abs().amax(-1, keepdim=True) > 0
         return Estimate(torch.where(heard, join_windows(sources, samples).to(mics), 0) * level)
-
-    def loss(self, mics: Tensor, references: Tensor, gains: Tensor | None = None, kind: str = "published") -> Tensor:
-        """What training makes small.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-        references : Tensor, shape (batch, sources, samples)
-            Each source as heard at its own microphone; source n belongs to microphone n.
-        gains : Tensor, optional
-            Unused: no Λ is estimated.
-        kind : "published" or "si-sdr"
-            Mean square error of waveforms, or :func:`irtools.nets.losses.negative_si_sdr` in dB.
-
-        Returns
-        -------
-        Tensor, scalar
-        """
-        sources = self.reduce(mics).sources[:, : references.shape[1]]
-        return negative_si_sdr(sources, references) if check_kind(kind) == "si-sdr" else mse_loss(sources, references)
 
 
 class _Same(nn.Conv2d):

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torch.utils.checkpoint import checkpoint
 
+GRAPHS = ("all-ones", "similarity")
 #: Slope of the LeakyReLU inside the attention, as in Spektral's GATConv.
 SLOPE = 0.2
+# Two cells are similar if the dot product of their features is at least this.
+_SIMILAR = 0.6
 
 
 def all_pairs_attention(own: Tensor, neighbours: Tensor, values: Tensor) -> Tensor:
-    """Additive attention of every node to all nodes, in O(nodes log nodes) and without a matrix.
+    """Additive attention of every node to all nodes, exact, in O(nodes log nodes) and without a matrix.
 
     Parameters
     ----------
@@ -25,19 +28,13 @@ def all_pairs_attention(own: Tensor, neighbours: Tensor, values: Tensor) -> Tens
     Returns
     -------
     Tensor, shape (batch, nodes, channels)
-        Σ_j w_ij v_j with w_ij = softmax_j LeakyReLU(own_i + neighbours_j), exact.
+        Σ_j w_ij v_j with w_ij = softmax_j LeakyReLU(own_i + neighbours_j).
 
     Notes
     -----
     With neighbours sorted, those of node i whose score is positive are the last ones. exp(LeakyReLU(a_i + b_j)) is
     exp(a_i) exp(b_j) for these and exp(0.2 a_i) exp(0.2 b_j) for the others, so that a sum from the end of exp(b_j) v_j
     and one from the start of exp(0.2 b_j) v_j serve all nodes. Sums are in float64, relative to the largest score.
-
-    Examples
-    --------
-    >>> all_pairs_attention(torch.zeros(1, 2), torch.zeros(1, 2), torch.tensor([[[1.0], [3.0]]]))
-    tensor([[[2.],
-             [2.]]])
     """
     order = neighbours.argsort(dim=1)
     ranked = neighbours.gather(1, order).double()
@@ -60,36 +57,15 @@ def all_pairs_attention(own: Tensor, neighbours: Tensor, values: Tensor) -> Tens
     return (total[..., :-1] / total[..., -1:]).to(values)
 
 
-def tied_attention(
-    nodes: Tensor, own: Tensor, neighbours: Tensor, values: Tensor, threshold: float, rows: int = 512
-) -> Tensor:
-    """Additive attention of every node to itself and to those that are similar.
+def tied_attention(nodes: Tensor, own: Tensor, neighbours: Tensor, values: Tensor, rows: int = 512) -> Tensor:
+    """The same, of every node to itself and to those of ``nodes`` (batch, nodes, features) that are similar to it.
 
-    Parameters
-    ----------
-    nodes : Tensor, shape (batch, nodes, features)
-        Two are tied if their dot product is at least ``threshold``.
-    own, neighbours, values
-        See :func:`all_pairs_attention`.
-    threshold : float
-    rows : int
-        Nodes at a time: memory grows with rows × nodes, time with nodes².
-
-    Returns
-    -------
-    Tensor, shape (batch, nodes, channels)
-
-    Examples
-    --------
-    >>> nodes = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
-    >>> tied_attention(nodes, torch.zeros(1, 2), torch.zeros(1, 2), nodes, 0.6)
-    tensor([[[1., 0.],
-             [0., 1.]]])
+    Memory grows with ``rows``, the nodes at a time, times nodes; time with nodes².
     """
 
     def of_rows(start: int, nodes: Tensor, own: Tensor, neighbours: Tensor, values: Tensor) -> Tensor:
         here = slice(start, start + rows)
-        tied = nodes[:, here] @ nodes.mT >= threshold
+        tied = nodes[:, here] @ nodes.mT >= _SIMILAR
         tied.diagonal(start, 1, 2).fill_(True)
         scores = leaky_relu(own[:, here, None] + neighbours[:, None], SLOPE)
         return scores.masked_fill(~tied, -math.inf).softmax(-1) @ values
@@ -110,10 +86,9 @@ class PublishedGAT(nn.Module):
     Parameters
     ----------
     channels : int
-    graph : {"all-ones", "similarity", "dense-4"}
+    graph : {"all-ones", "similarity"}
         Every cell of microphone and time is tied to every other; or to those whose features have a dot product of at
-        least 0.6 with its own; or, as the slides say but no code does, each microphone is one node, scored by its mean
-        over time.
+        least 0.6 with its own.
 
     Notes
     -----
@@ -127,16 +102,11 @@ class PublishedGAT(nn.Module):
     ----------
     .. [1] P. Veličković et al., "Graph attention networks", ICLR, 2018.
     .. [2] https://github.com/its-rajesh/GIRNet (getAudio.py, GAT.py); the layer is GATConv of Spektral.
-
-    Examples
-    --------
-    >>> PublishedGAT(8, "all-ones")(torch.zeros(1, 8, 4, 10)).shape
-    torch.Size([1, 8, 4, 10])
     """
 
-    def __init__(self, channels: int, graph: str, threshold: float = 0.6):
+    def __init__(self, channels: int, graph: str):
         super().__init__()
-        self.graph, self.threshold = graph, threshold
+        self.graph = graph
         self.weight = nn.Parameter(torch.empty(channels, channels))
         self.own = nn.Parameter(torch.empty(channels))
         self.neighbours = nn.Parameter(torch.empty(channels))
@@ -148,18 +118,12 @@ class PublishedGAT(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features of shape (batch, channels, mics, time), and those of the same shape that replace them."""
-        nodes = features.permute(0, 2, 3, 1)
+        cells = features.permute(0, 2, 3, 1)
+        nodes = cells.flatten(1, 2)
         values = nodes @ self.weight
-        if self.graph == "dense-4":
-            scores = values.mean(2)
-            scores = leaky_relu((scores @ self.own)[..., None] + (scores @ self.neighbours)[:, None], SLOPE)
-            heard = torch.einsum("bkj,bjtc->bktc", scores.softmax(-1), values)
+        own, neighbours = values @ self.own, values @ self.neighbours
+        if self.graph == "all-ones":
+            heard = all_pairs_attention(own, neighbours, values)
         else:
-            cells, heard = nodes.flatten(1, 2), values.flatten(1, 2)
-            own, neighbours = heard @ self.own, heard @ self.neighbours
-            if self.graph == "all-ones":
-                heard = all_pairs_attention(own, neighbours, heard)
-            else:
-                heard = tied_attention(cells, own, neighbours, heard, self.threshold)
-            heard = heard.unflatten(1, nodes.shape[1:3])
-        return (heard + self.bias).permute(0, 3, 1, 2)
+            heard = tied_attention(nodes, own, neighbours, values)
+        return (heard + self.bias).view_as(cells).permute(0, 3, 1, 2)

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from irtools.checks import check_int
 from irtools.nets.estimate import Estimate
 from irtools.nets.inverse import own_mic_images, projected_gains
 from irtools.nets.keras_defaults import start_like_keras
 from irtools.nets.level import without_level
-from irtools.nets.losses import check_kind, negative_si_sdr
+from irtools.nets.network import Network
 from irtools.nets.windows import join_windows, split_windows
 
 
-class TUNet(nn.Module):
+class TUNet(Network):
     """Convolutions along time, then dense layers that see all microphones and give Λ.
 
     Parameters
@@ -36,11 +37,6 @@ class TUNet(nn.Module):
         Least singular value of Λ that is inverted as it is, see :func:`irtools.nets.inverse.conditioned_inverse`.
     sample_rate : int
         In Hz.
-
-    Raises
-    ------
-    ValueError
-        More sources than microphones, or fewer samples than the pooling takes.
 
     Notes
     -----
@@ -90,21 +86,8 @@ class TUNet(nn.Module):
         floor: float = 0.05,
         sample_rate: int = 22050,
     ):
-        super().__init__()
-        if not 1 <= n_sources <= n_mics:
-            raise ValueError(f"n_sources: expected 1 to n_mics = {n_mics}, got {n_sources}")
-        self.config = {
-            "n_mics": n_mics,
-            "n_sources": n_sources,
-            "samples": samples,
-            "channels": list(channels),
-            "kernel": kernel,
-            "pool": pool,
-            "dense": list(dense),
-            "floor": floor,
-            "sample_rate": sample_rate,
-        }
-        self.sample_rate = sample_rate
+        super().__init__(locals())
+        check_int("n_sources", n_sources, 1, n_mics)
         time = samples
         for _ in channels:
             time = (time - kernel + 1) // pool
@@ -124,22 +107,7 @@ class TUNet(nn.Module):
         start_like_keras(self)
 
     def forward(self, mics: Tensor) -> Tensor:
-        """The interference matrix of recordings of ``samples`` samples.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-
-        Returns
-        -------
-        Tensor, shape (batch, mics, sources)
-            Not negative.
-
-        Raises
-        ------
-        ValueError
-            Another number of microphones or samples.
-        """
+        """Recordings (batch, mics, samples) of ``samples`` samples → Λ (batch, mics, sources), not negative."""
         expected = (self.config["n_mics"], self.config["samples"])
         if tuple(mics.shape[1:]) != expected:
             raise ValueError(f"mics: expected {expected} microphones and samples, got {tuple(mics.shape[1:])}")
@@ -149,48 +117,15 @@ class TUNet(nn.Module):
         return gains.unflatten(1, (self.config["n_mics"], self.config["n_sources"]))
 
     def reduce(self, mics: Tensor) -> Estimate:
-        """Sources of recordings of any length.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples), float32 or float64
-            At ``sample_rate``.
-
-        Returns
-        -------
-        Estimate
-            ``gains`` is the mean over the windows, each weighted by its energy.
-
-        Raises
-        ------
-        ValueError
-            Another number of microphones.
-        """
+        """Sources, and as gains the mean over the windows, each weighted by its energy."""
         windows, gains, level = self._window_gains(mics)
         images = own_mic_images(gains, windows, self.config["floor"]) * level
         loudest = level.amax(1, keepdim=True)
         energy = torch.where(loudest > 0, level / torch.where(loudest > 0, loudest, 1), 1).square()
         return Estimate(join_windows(images, mics.shape[-1]), (gains * energy).sum(1) / energy.sum(1))
 
-    def loss(self, mics: Tensor, references: Tensor, gains: Tensor | None = None, kind: str = "published") -> Tensor:
-        """What training makes small.
-
-        Parameters
-        ----------
-        mics : Tensor, shape (batch, mics, samples)
-        references : Tensor, shape (batch, sources, samples)
-            Each source as heard at its own microphone.
-        gains : Tensor, shape (batch, mics, sources), optional
-            The true Λ; :func:`irtools.nets.inverse.projected_gains` where there is none.
-        kind : "published" or "si-sdr"
-            Mean square error of Λ, or :func:`irtools.nets.losses.negative_si_sdr` in dB.
-
-        Returns
-        -------
-        Tensor, scalar
-        """
-        if check_kind(kind) == "si-sdr":
-            return negative_si_sdr(self.reduce(mics).sources, references)
+    def _published_loss(self, mics: Tensor, references: Tensor, gains: Tensor | None) -> Tensor:
+        """Mean square error of Λ; where there is no true one, of :func:`irtools.nets.inverse.projected_gains`."""
         found = self._window_gains(mics)[1]
         target = projected_gains(mics, references) if gains is None else gains
         return mse_loss(found, target.to(found)[:, None].expand_as(found))

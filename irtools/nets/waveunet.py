@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d, pad
 
+from irtools.checks import check_choice, check_int
+
 #: "paper" is what the published separation was trained with [2]_, "cpu" what a minute on one core is enough for.
 PRESETS = {
     "paper": {"channels": (32, 64, 128, 256, 512, 1024), "separate": True, "sample_rate": 44100, "samples": 88200},
@@ -25,31 +27,20 @@ class WaveUNet(nn.Module):
     Parameters
     ----------
     n_stems : int
-        How many waveforms come out.
     channels : sequence of int
         Of each level from the finest, each a multiple of 8.
-    kernel : int
-        Taps of every convolution, odd.
+    kernel, taps : int
+        Of every convolution, and of the fixed low-pass filter of every change of rate; odd.
     stride : int
         From one level to the next.
-    taps : int
-        Of the fixed low-pass filter of every change of rate, odd.
     separate : bool
-        One network a stem, as published, or one for all.
+        One network per stem, as published, or one for all.
     difference : bool
         The last stem is the mixture without the others, so that the stems add up to the mixture.
-    normalise : bool
-        Group normalisation after every convolution, as published.
     sample_rate : int
         In Hz, of the recordings to train on.
     samples : int
         That one pass gives at least; training and :meth:`separate` work in passes.
-
-    Raises
-    ------
-    ValueError
-        A kernel or filter that is even, fewer than two levels, channels that do not form groups of 8, or a number that
-        is not positive.
 
     Notes
     -----
@@ -94,7 +85,6 @@ class WaveUNet(nn.Module):
         taps: int = 15,
         separate: bool = False,
         difference: bool = False,
-        normalise: bool = True,
         sample_rate: int = 8000,
         samples: int = 8000,
     ):
@@ -104,41 +94,19 @@ class WaveUNet(nn.Module):
                 raise ValueError(f"{name}: expected an odd number of taps, got {value}")
         if len(channels) < 2 or any(width < 1 or width % _GROUP for width in channels):
             raise ValueError(f"channels: expected two levels or more of multiples of {_GROUP}, got {tuple(channels)}")
-        numbers = {"n_stems": (n_stems, 1 + difference), "stride": (stride, 2), "samples": (samples, 1)}
-        for name, (value, least) in numbers.items():
-            if value < least:
-                raise ValueError(f"{name}: expected at least {least}, got {value}")
-        self.config = {
-            "n_stems": n_stems,
-            "channels": list(channels),
-            "kernel": kernel,
-            "stride": stride,
-            "taps": taps,
-            "separate": separate,
-            "difference": difference,
-            "normalise": normalise,
-            "sample_rate": sample_rate,
-            "samples": samples,
-        }
+        check_int("n_stems", n_stems, 1 + difference)
+        check_int("stride", stride, 2)
+        check_int("samples", samples, 1)
         self.sample_rate, self.n_stems, self.difference = sample_rate, n_stems, difference
         learned = n_stems - difference
         networks, outputs = (learned, 1) if separate else (1, learned)
-        self.networks = nn.ModuleList(
-            _OneNetwork(channels, kernel, stride, taps, outputs, normalise) for _ in range(networks)
-        )
+        self.networks = nn.ModuleList(_OneNetwork(channels, kernel, stride, taps, outputs) for _ in range(networks))
         self.input_samples, self.output_samples = pass_sizes(samples, len(channels), kernel, stride, taps)
 
     @classmethod
     def preset(cls, name: str, **changes) -> WaveUNet:
-        """The network of a key of :data:`PRESETS`, with other values for some parameters.
-
-        Examples
-        --------
-        >>> WaveUNet.preset("cpu", n_stems=3).n_stems
-        3
-        """
-        if name not in PRESETS:
-            raise ValueError(f"name: expected one of {', '.join(PRESETS)}, got {name!r}")
+        """The network of a key of :data:`PRESETS`, with other values for some parameters."""
+        check_choice("name", name, PRESETS)
         return cls(**(PRESETS[name] | changes))
 
     @property
@@ -157,26 +125,8 @@ class WaveUNet(nn.Module):
 
     @torch.no_grad()
     def separate(self, mixture: Tensor, *, batch: int = 8) -> Tensor:
-        """Stems of a mixture of any length, pass after pass, each with its context.
+        """Stems (stems, samples) of a mixture (samples,) of any length, ``batch`` passes at a time.
 
-        Parameters
-        ----------
-        mixture : Tensor, shape (samples,), float32 or float64
-        batch : int
-            Passes at a time.
-
-        Returns
-        -------
-        Tensor, shape (stems, samples)
-            dtype and device of ``mixture``.
-
-        Raises
-        ------
-        ValueError
-            Not one waveform, or a sample that is not finite.
-
-        Notes
-        -----
         The mixture goes on as zeros at both ends. Group normalisation sees one pass at a time, as in training.
         """
         if mixture.ndim != 1 or not len(mixture):
@@ -193,26 +143,10 @@ class WaveUNet(nn.Module):
 
 
 def pass_sizes(samples: int, levels: int, kernel: int, stride: int, taps: int) -> tuple[int, int]:
-    """Samples read and given in one pass that gives at least ``samples``.
+    """Samples read and given in one pass that gives at least ``samples``; their difference is even.
 
-    Parameters
-    ----------
-    samples, levels, kernel, stride, taps : int
-
-    Returns
-    -------
-    tuple of two ints
-        Their difference is even.
-
-    Notes
-    -----
     Both follow from the number of samples at the bottom, the least that gives enough: upwards, n samples become
     (n - 1) stride + 1 - (taps - 1) - 2 (kernel - 1); downwards, what is read is found in the same way.
-
-    Examples
-    --------
-    >>> pass_sizes(88200, levels=6, kernel=5, stride=4, taps=15)
-    (107855, 88755)
     """
     convolution, filtering = kernel - 1, taps - 1
 
@@ -231,15 +165,14 @@ def pass_sizes(samples: int, levels: int, kernel: int, stride: int, taps: int) -
 
 
 class _OneNetwork(nn.Module):
-    def __init__(self, channels, kernel: int, stride: int, taps: int, outputs: int, normalise: bool):
+    def __init__(self, channels, kernel: int, stride: int, taps: int, outputs: int):
         super().__init__()
         self.stride = stride
         self.register_buffer("low_pass", low_pass(taps, stride), persistent=False)
         pairs = list(itertools.pairwise(channels))
 
         def convolution(inputs: int, width: int) -> nn.Sequential:
-            norm = nn.GroupNorm(width // _GROUP, width) if normalise else nn.Identity()
-            return nn.Sequential(nn.Conv1d(inputs, width, kernel), norm, nn.ReLU())
+            return nn.Sequential(nn.Conv1d(inputs, width, kernel), nn.GroupNorm(width // _GROUP, width), nn.ReLU())
 
         self.skip = nn.ModuleList(convolution(fine if level else 1, fine) for level, (fine, _) in enumerate(pairs))
         self.widen = nn.ModuleList(convolution(fine, coarse) for fine, coarse in pairs)
@@ -272,23 +205,7 @@ class _OneNetwork(nn.Module):
 
 
 def low_pass(taps: int, stride: int) -> Tensor:
-    """Filter that keeps what ``stride`` times fewer samples can hold: a sinc in a Hann window, of sum 1.
-
-    Parameters
-    ----------
-    taps : int
-        Odd.
-    stride : int
-
-    Returns
-    -------
-    Tensor, shape (1, 1, taps)
-
-    Examples
-    --------
-    >>> round(low_pass(15, 4).sum().item(), 6)
-    1.0
-    """
+    """Filter (1, 1, taps) of what ``stride`` times fewer samples can hold: a sinc in a Hann window, of sum 1."""
     time = torch.arange(taps, dtype=torch.float64) - taps // 2
     window = 0.5 + 0.5 * torch.cos(2 * math.pi * time / max(taps - 1, 1))
     response = torch.sinc(time / stride) * window

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from irtools.band.composition.dice import stable_hash
 from irtools.stage.gain_laws import draw_gains
@@ -36,31 +36,15 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Material:
-    """What examples of one part are made of.
+    """What examples of one part, "train", "validation" or "test", are made of: songs, and rooms for stages.
 
-    Attributes
-    ----------
-    part : {"train", "validation", "test"}
-    sample_rate : int
-    pool : list of Stems
-    rooms : Tensor, shape (rooms, mics, sources, taps), or None
+    ``rooms`` has the shape (rooms, mics, sources, taps).
     """
 
     part: str
     sample_rate: int
     pool: list[Stems]
     rooms: Tensor | None = None
-
-
-def derived_seed(*labels) -> int:
-    """A seed for a generator that depends on the labels alone.
-
-    Examples
-    --------
-    >>> derived_seed(0, "train", 0, 1) != derived_seed(0, "train", 1, 0)
-    True
-    """
-    return stable_hash(*labels) >> 1
 
 
 def gather(
@@ -70,73 +54,33 @@ def gather(
     *,
     on_item: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Material:
-    """Songs and, for stages, rooms of one part of the data.
-
-    Parameters
-    ----------
-    settings : Settings
-    part : {"train", "validation", "test"}
-    sample_rate : int
-        In Hz, of the network.
-    on_item : callable
-        ``on_item(what, done, total)``, where ``what`` is "songs" or "rooms".
-
-    Returns
-    -------
-    Material
-    """
+    """Songs and rooms of one part of the data; ``on_item(what, done, total)`` follows "songs" and "rooms"."""
     if settings.data == "band":
+        count = settings.songs if part == "train" else max(settings.songs // 10, 2)
         pool = band_pool(
-            part,
-            sample_rate,
-            songs=settings.songs if part == "train" else max(settings.songs // 10, 2),
-            seconds=settings.song_seconds,
-            lineups=settings.lineups,
-            on_song=lambda done, total: on_item("songs", done, total),
+            part, sample_rate, count, settings.song_seconds, settings.lineups, on_song=partial(on_item, "songs")
         )
     else:
         pool = folder_pool(settings.data, part, sample_rate)
     rooms = None
     if settings.scene == "stage":
-        rooms = room_bank(
-            part,
-            sample_rate,
-            settings.rooms if part == "train" else max(settings.rooms // 8, 2),
-            n_sources=settings.n_mics[1],
-            rt60_s=settings.rt60_s,
-            distance_m=settings.distance_m,
-            on_room=lambda done, total: on_item("rooms", done, total),
-        )
+        count = settings.rooms if part == "train" else max(settings.rooms // 8, 2)
+        ranges = settings.rt60_s, settings.distance_m
+        rooms = room_bank(part, sample_rate, count, settings.n_mics[1], *ranges, on_room=partial(on_item, "rooms"))
     return Material(part, sample_rate, pool, rooms)
 
 
 def draw_batch(material: Material, settings: Settings, seed: int, *, batch: int | None = None) -> Batch:
-    """One batch, from a seed.
-
-    Parameters
-    ----------
-    material : Material
-    settings : Settings
-    seed : int
-    batch : int, optional
-        How many examples; ``settings.batch`` by default.
-
-    Returns
-    -------
-    Batch
-        All examples have the same number of microphones, drawn from ``settings.n_mics``.
-    """
+    """A batch of ``settings.batch`` examples, if not told otherwise, with as many microphones each."""
     generator = torch.Generator().manual_seed(seed)
     low, high = settings.n_mics
     n_mics = int(torch.randint(low, high + 1, (), generator=generator))
     drawn = [_draw(material, settings, n_mics, generator) for _ in range(batch or settings.batch)]
     mics, references, gains = zip(*drawn, strict=True)
-    gains = None if gains[0] is None else torch.stack(gains)
-    kept = Batch(torch.stack(mics), torch.stack(references), gains)
-    if settings.stem is None:
-        return kept
-    row = slice(settings.stem, settings.stem + 1)
-    return Batch(kept.mics[:, row], kept.references[:, row])
+    if settings.stem is not None:
+        row = slice(settings.stem, settings.stem + 1)
+        return Batch(torch.stack(mics)[:, row], torch.stack(references)[:, row])
+    return Batch(torch.stack(mics), torch.stack(references), None if gains[0] is None else torch.stack(gains))
 
 
 def _draw(material: Material, settings: Settings, n_mics: int, generator) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -153,50 +97,17 @@ def _draw(material: Material, settings: Settings, n_mics: int, generator) -> tup
 
 
 def fixed_scenes(material: Material, settings: Settings, count: int) -> list[Batch]:
-    """Scenes to validate or test on: the same for every seed of the training.
-
-    Parameters
-    ----------
-    material : Material
-        Of validation or test.
-    settings : Settings
-    count : int
-
-    Returns
-    -------
-    list of Batch
-        Of one scene each.
-    """
+    """Scenes to validate or test on, a batch of one each: the same for every seed of the training."""
     return [
         draw_batch(material, settings, derived_seed("fixed", material.part, number), batch=1) for number in range(count)
     ]
 
 
-class Steps(Dataset):
-    """The batches of consecutive steps.
+def step_batch(material: Material, settings: Settings, rank: int, step: int) -> Batch:
+    """The batch of a step of training; each process, by its rank, has its own."""
+    return draw_batch(material, settings, derived_seed(settings.seed, material.part, rank, step))
 
-    Parameters
-    ----------
-    material : Material
-    settings : Settings
-    first, end : int
-        Steps.
-    rank : int
-        Of the process: each has batches of its own.
 
-    Examples
-    --------
-    >>> len(Steps(None, None, 10, 15))
-    5
-    """
-
-    def __init__(self, material: Material, settings: Settings, first: int, end: int, rank: int = 0):
-        self._material, self._settings, self._rank = material, settings, rank
-        self._steps = range(first, end)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __getitem__(self, index: int) -> Batch:
-        seed = derived_seed(self._settings.seed, self._material.part, self._rank, self._steps[index])
-        return draw_batch(self._material, self._settings, seed)
+def derived_seed(*labels) -> int:
+    """A seed for a generator that depends on the labels alone."""
+    return stable_hash(*labels) >> 1

@@ -16,51 +16,36 @@ COLUMNS = ("step", "loss", "learning_rate", "improvement_db", "seconds")
 LOG, CHECKPOINT = "log.csv", "last.ckpt"
 
 
+# Not Lightning's own CSVLogger and ModelCheckpoint: the one deletes the log of the run that it goes on with, the other
+# writes to the folder for temporary files and moves from there, which a kill can leave half done.
 class Record(lightning.Callback):
-    """Write the log, the checkpoint and the best weights; stop when the time is up.
+    """Write the log, the checkpoint and the best weights; stop, with a validation and a checkpoint, after ``minutes``.
 
-    Parameters
-    ----------
-    folder : Path
-    name : str
-        Of the weights.
-    card : dict
-        What their card says beside ``steps``, ``seconds`` and ``scores``.
-    minutes : float, optional
-        After which training stops, with a validation and a checkpoint.
-    on_step : callable
-        ``on_step(done, total, row)`` after each step, with the row of the log.
-
-    Notes
-    -----
-    A row a step: its number (from 1), the loss before it, and, where it ends with a validation, the mean SI-SDR
-    improvement. After a kill, rows later than the checkpoint are taken out: their steps are made again.
+    A row of the log per step: its number (from 1), the loss before it, and, where it ends with a validation, the mean
+    SI-SDR improvement. After a kill, what follows the checkpoint is cut off the log: those steps are made again.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        name: str,
-        card: dict,
-        *,
-        minutes: float | None = None,
-        on_step: Callable[[int, int, dict], None] = lambda done, total, row: None,
+        self, folder: Path, name: str, card: dict, minutes: float | None, on_step: Callable[[int, int, dict], None]
     ):
         self._folder, self._name, self._card, self._on_step = folder, name, card, on_step
         self._until = None if minutes is None else time.monotonic() + 60 * minutes
         self._row, self._seconds, self._start = None, 0.0, time.monotonic()
-        self.best_db = None
+        self._log_bytes, self.best_db = 0, None
 
     def state_dict(self) -> dict:
-        return {"seconds": self._elapsed(), "best_db": self.best_db}
+        return {"seconds": self._elapsed(), "best_db": self.best_db, "log_bytes": self._log_bytes}
 
     def load_state_dict(self, state: dict) -> None:
-        self._seconds, self.best_db = state["seconds"], state["best_db"]
+        self._seconds, self.best_db, self._log_bytes = state["seconds"], state["best_db"], state["log_bytes"]
 
     def on_train_start(self, trainer, module) -> None:
         self._start = time.monotonic()
         if trainer.is_global_zero:
-            _keep_rows(self._folder / LOG, trainer.global_step)
+            path = self._folder / LOG
+            kept = path.read_bytes()[: self._log_bytes] if path.exists() else b""
+            with replacing(path) as temporary:
+                temporary.write_bytes(kept or f"{','.join(COLUMNS)}\r\n".encode())
 
     def on_train_batch_start(self, trainer, module, batch, index) -> None:
         self._rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -104,44 +89,14 @@ class Record(lightning.Callback):
         if self._row is not None and trainer.is_global_zero:
             with (self._folder / LOG).open("a", newline="") as file:
                 csv.DictWriter(file, COLUMNS).writerow(self._row)
+                self._log_bytes = file.tell()
         self._row = None
 
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._start
 
 
-def read_log(path) -> list[dict]:
-    """Rows of a log, numbers as float, None where a step has no validation.
-
-    Parameters
-    ----------
-    path : path
-        Of the log, or of the folder of the run.
-
-    Returns
-    -------
-    list of dict
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, LOG).write_text("step,loss,improvement_db\\n1,0.5,\\n")
-    ...     read_log(folder)
-    [{'step': 1.0, 'loss': 0.5, 'improvement_db': None}]
-    """
-    path = Path(path)
-    with (path / LOG if path.is_dir() else path).open(newline="") as file:
+def read_log(folder: Path) -> list[dict]:
+    """Rows of the log of a run, numbers as float, None where a step has no validation."""
+    with (folder / LOG).open(newline="") as file:
         return [{name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)]
-
-
-def _keep_rows(path: Path, step: int) -> None:
-    rows = []
-    if path.exists():
-        with path.open(newline="") as file:
-            # A row that a kill cut short is one of those after the checkpoint.
-            rows = [row for row in csv.DictReader(file) if (row["step"] or "").isdecimal() and int(row["step"]) <= step]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)

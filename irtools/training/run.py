@@ -17,10 +17,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from irtools.checks import check_choice
 from irtools.nets import build
 from irtools.nets.pretrained import load, read_card
-from irtools.provenance import provenance
+from irtools.provenance import provenance, usable_cores
 from irtools.recording.writing import write_json
+from irtools.training.checkpoints import read_checkpoint
 from irtools.training.examples import Material, derived_seed, draw_batch, gather
 from irtools.training.settings import Settings, preset_settings
 
@@ -31,19 +33,7 @@ _PLANNED = 0.85
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run.
-
-    Attributes
-    ----------
-    net : nn.Module
-        With the best weights, in evaluation mode.
-    path : Path
-        Of the best weights.
-    card : dict
-    settings : Settings
-    log : list of dict
-        See :func:`irtools.training.record.read_log`.
-    """
+    """A finished run: the network in evaluation mode with the best weights, whose path and card these are."""
 
     net: nn.Module
     path: Path
@@ -61,7 +51,6 @@ def train(
     resume: bool = False,
     device: str = "auto",
     workers: int | None = None,
-    command: str | None = None,
     on_item: Callable[[str, int, int], None] = lambda what, done, total: None,
     on_step: Callable[[int, int, dict], None] = lambda done, total, row: None,
     **changes,
@@ -86,35 +75,29 @@ def train(
         the batch of a step is as many times as large.
     workers : int, optional
         Processes that make examples; by default none on a CPU and as many as there are cores, at most 12, beside a GPU.
-    command : str, optional
-        That makes the same run, for the card; by default the one of ``irtools train``.
     on_item, on_step : callable
         ``on_item(what, done, total)`` while songs and rooms are made, ``on_step(done, total, row)`` after each step.
     **changes
         Fields of :class:`irtools.training.settings.Settings` that differ from the preset, as ``steps`` or ``seed``.
-
-    Returns
-    -------
-    Trained
 
     Raises
     ------
     ModuleNotFoundError
         Lightning is not installed; the message has the command that installs it.
     ValueError
-        A setting that is not valid, a folder with another run, or data that is not there.
+        A setting that is not valid, a folder with another run or a damaged checkpoint, or data that is not there.
     FloatingPointError
         A loss or a gradient that is not finite, with the step.
-
-    Notes
-    -----
-    Examples and dropout of a step are drawn from the seed, the rank and the step's number, so that a resumed run draws
-    what it would have drawn. Loss, optimiser and validation: :class:`irtools.training.module.Training`.
     """
     _need_lightning()
+    from irtools.training.record import CHECKPOINT, read_log
+
     folder = Path(out_dir)
     asked, keep_steps = preset_settings(net, preset, **changes), "steps" not in changes
     settings = _earlier(folder, asked, resume, keep_steps) if _rank() == 0 else None
+    checkpoint = folder / CHECKPOINT if resume and (folder / CHECKPOINT).exists() else None
+    if checkpoint is not None:
+        read_checkpoint(checkpoint, "state_dict")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(asked.seed, "net"))
         model = build(net, **asked.config)
@@ -135,24 +118,16 @@ def train(
         "settings": settings.to_dict(),
         "data": settings.data,
         "seed": settings.seed,
-        "command": command or command_of(net, preset, settings, changes),
+        "command": command_of(net, preset, settings, changes),
         **{name: provenance()[name] for name in ("date", "commit")},
     }
-    _fit(model, material, settings, folder, card, minutes, accelerator, workers, on_step)
-    from irtools.training.record import read_log
-
+    _fit(model, material, settings, folder, checkpoint, card, minutes, accelerator, workers, on_step)
     path = folder / f"{net}.safetensors"
     return Trained(load(path), path, read_card(path), settings, read_log(folder))
 
 
 def command_of(net: str, preset: str, settings: Settings, changes: dict) -> str:
-    """The command line that makes the run of these settings again.
-
-    Examples
-    --------
-    >>> command_of("tunet-pairs", "cpu", Settings("tunet-pairs", steps=50), {"scene": "stage"})
-    'irtools train tunet-pairs --preset cpu --steps 50 --seed 0 --scene stage'
-    """
+    """The command line that makes the run of these settings again."""
     words = ["irtools", "train", net, "--preset", preset, "--steps", str(settings.steps), "--seed", str(settings.seed)]
     for name, value in changes.items():
         if name in ("data", "scene"):
@@ -162,15 +137,12 @@ def command_of(net: str, preset: str, settings: Settings, changes: dict) -> str:
     return shlex.join(words)
 
 
-def _fit(model, material, settings, folder, card, minutes, accelerator, workers, on_step) -> None:
-    from irtools.provenance import usable_cores
+def _fit(model, material, settings, folder, checkpoint, card, minutes, accelerator, workers, on_step) -> None:
     from irtools.training.module import Data, Training
-    from irtools.training.record import CHECKPOINT, Record
+    from irtools.training.record import Record
 
     if workers is None:
         workers = min(usable_cores(), 12) if accelerator == "gpu" else 0
-    record = Record(folder, settings.net, card, minutes=minutes, on_step=on_step)
-    checkpoint = folder / CHECKPOINT
     with _quiet_lightning() as lightning:
         trainer = lightning.Trainer(
             accelerator=accelerator,
@@ -181,20 +153,15 @@ def _fit(model, material, settings, folder, card, minutes, accelerator, workers,
             reload_dataloaders_every_n_epochs=1,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            gradient_clip_val=settings.clip,
-            callbacks=[record],
+            callbacks=[Record(folder, settings.net, card, minutes, on_step)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             default_root_dir=folder,
         )
-        trainer.fit(
-            Training(model, settings),
-            datamodule=Data(material["train"], material["validation"], settings, workers),
-            ckpt_path=checkpoint if checkpoint.exists() else None,
-            weights_only=True,
-        )
+        data = Data(material["train"], material["validation"], settings, workers)
+        trainer.fit(Training(model, settings), datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
 def _affordable_steps(net: nn.Module, material: Material, settings: Settings, minutes: float, accelerator: str) -> int:
@@ -232,8 +199,7 @@ def _rank() -> int:
 
 
 def _accelerator(device: str) -> str:
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
+    check_choice("device", device, ("auto", "cpu", "cuda"))
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: 'cuda' was asked for, but no CUDA device is available")
     return "gpu" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
@@ -251,14 +217,13 @@ def _quiet_lightning() -> Iterator:
     """Lightning without its notices about devices, data loaders and products."""
     import lightning
 
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             yield lightning
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

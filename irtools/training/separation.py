@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from irtools.checks import check_int, check_number
 from irtools.nets.waveunet import WaveUNet
 from irtools.recording.writing import replacing
+from irtools.training.checkpoints import read_checkpoint
 from irtools.training.examples import derived_seed
+
+# Steps from one checkpoint to the next.
+_CHECKPOINT_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,7 @@ class SeparationSettings:
     Attributes
     ----------
     preset : {"cpu", "paper"}
-        Of :class:`irtools.nets.waveunet.WaveUNet`.
-    config : dict
-        Parameters of the network to have instead.
+        Of :class:`irtools.nets.waveunet.WaveUNet`; ``config`` has parameters of the network to have instead.
     steps, batch : int
     learning_rate, least_rate : float
         Of Adam at the first and the last step; half a cosine between.
@@ -34,11 +37,6 @@ class SeparationSettings:
         Each stem of each excerpt is multiplied by a number drawn uniformly from these.
     seed : int
         Of the weights at the start, the excerpts and the gains.
-
-    Raises
-    ------
-    ValueError
-        A number that is not positive, or gains out of order.
     """
 
     preset: str = "cpu"
@@ -51,9 +49,10 @@ class SeparationSettings:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "batch", "learning_rate", "least_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("steps", "batch"):
+            check_int(name, getattr(self, name), 1)
+        for name in ("learning_rate", "least_rate"):
+            check_number(name, getattr(self, name), above=0)
         low, high = self.gains
         if not 0 < low <= high < math.inf:
             raise ValueError(f"gains: expected 0 < low <= high, got ({low}, {high})")
@@ -61,30 +60,16 @@ class SeparationSettings:
 
 @dataclass(frozen=True)
 class TrainedSeparator:
-    """A finished run.
-
-    Attributes
-    ----------
-    net : WaveUNet
-        In evaluation mode.
-    losses : list of float
-        One a step, before it.
-    seconds : float
-        That its steps took, over all the times it was resumed.
-    """
+    """A finished run: the network in evaluation mode, the loss before each step, and the time of all steps."""
 
     net: WaveUNet
     losses: list[float]
     seconds: float
 
 
+# A loop without Lightning, which the chapter that trains with it does not install.
 def train_separator(
-    songs: Sequence[Tensor],
-    settings: SeparationSettings,
-    *,
-    checkpoint: Path | None = None,
-    checkpoint_every: int = 50,
-    on_step: Callable[[int, int, float], None] = lambda done, total, loss: None,
+    songs: Sequence[Tensor], settings: SeparationSettings, *, checkpoint: Path | None = None
 ) -> TrainedSeparator:
     """Train a Wave-U-Net on stems.
 
@@ -95,21 +80,6 @@ def train_separator(
     settings : SeparationSettings
     checkpoint : Path, optional
         Where the run is kept, and gone on from if it is there.
-    checkpoint_every : int
-        Steps from one to the next.
-    on_step : callable
-        ``on_step(done, total, loss)`` after each step.
-
-    Returns
-    -------
-    TrainedSeparator
-
-    Raises
-    ------
-    ValueError
-        No song, songs with different numbers of stems, or a checkpoint of another run.
-    FloatingPointError
-        A loss that is not finite, with the step.
 
     Notes
     -----
@@ -118,20 +88,13 @@ def train_separator(
     and how long the songs are. Runs with one seed on clean, bled and cleaned stems of the same songs thus differ in
     the stems and in nothing else.
 
-    As in the published code [1]_, Adam, L1 loss, one excerpt of a random place a song, and gains of 0.7 to 1. Differs
-    from it in that the rate falls along one half cosine, there along two a pass through the songs; the number of steps
-    is given, there a validation stops; and songs have equal chances, there longer ones are drawn more often.
+    As in the published code [1]_, Adam, L1 loss, one excerpt of a random place per song, and gains of 0.7 to 1. Differs
+    from it in that the rate falls along one half cosine, there along two per pass through the songs; the number of
+    steps is given, there a validation stops; and songs have equal chances, there longer ones are drawn more often.
 
     References
     ----------
     .. [1] https://github.com/f90/Wave-U-Net-Pytorch.
-
-    Examples
-    --------
-    >>> small = {"channels": (8, 8), "samples": 100}
-    >>> songs = [torch.randn(4, 900, generator=torch.Generator().manual_seed(0))]
-    >>> len(train_separator(songs, SeparationSettings(config=small, steps=2, batch=1)).losses)
-    2
     """
     songs = list(songs)
     if not songs or len({len(song) for song in songs}) != 1:
@@ -154,21 +117,13 @@ def train_separator(
         optimizer.step()
         losses.append(loss.item())
         seconds += time.perf_counter() - start
-        if checkpoint is not None and (len(losses) % checkpoint_every == 0 or len(losses) == settings.steps):
+        if checkpoint is not None and (len(losses) % _CHECKPOINT_EVERY == 0 or len(losses) == settings.steps):
             _keep(checkpoint, settings, net, optimizer, losses, seconds)
-        on_step(len(losses), settings.steps, losses[-1])
     return TrainedSeparator(net.eval(), losses, seconds)
 
 
 def starting_network(settings: SeparationSettings, n_stems: int) -> WaveUNet:
-    """The network before its first step, a function of the seed.
-
-    Examples
-    --------
-    >>> one, again = (starting_network(SeparationSettings(seed=3), 4).state_dict() for _ in range(2))
-    >>> all(torch.equal(value, again[name]) for name, value in one.items())
-    True
-    """
+    """The network before its first step, a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed("waveunet", settings.seed))
         return WaveUNet.preset(settings.preset, n_stems=n_stems, **settings.config)
@@ -177,20 +132,9 @@ def starting_network(settings: SeparationSettings, n_stems: int) -> WaveUNet:
 def draw_excerpts(
     songs: Sequence[Tensor], net: WaveUNet, settings: SeparationSettings, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Mixtures and stems of one step.
+    """Mixtures (batch, net.input_samples) and stems (batch, stems, net.output_samples) of one step.
 
-    Parameters
-    ----------
-    songs : sequence of Tensor, shape (stems, samples)
-    net : WaveUNet
-    settings : SeparationSettings
-    step : int
-
-    Returns
-    -------
-    mixtures : Tensor, shape (batch, net.input_samples)
-        Songs go on as zeros at both ends, as in :meth:`irtools.nets.waveunet.WaveUNet.separate`.
-    stems : Tensor, shape (batch, stems, net.output_samples)
+    Songs go on as zeros at both ends, as in :meth:`irtools.nets.waveunet.WaveUNet.separate`.
     """
     generator = torch.Generator().manual_seed(derived_seed("separation", settings.seed, step))
     low, high = settings.gains
@@ -206,26 +150,14 @@ def draw_excerpts(
 
 
 def separation_loss(net: WaveUNet, mixtures: Tensor, stems: Tensor) -> Tensor:
-    """Mean absolute error of the stems, each mixture taken at a level of 1; silent mixtures count as no error.
-
-    Parameters
-    ----------
-    net : WaveUNet
-    mixtures : Tensor, shape (batch, net.input_samples)
-    stems : Tensor, shape (batch, stems, net.output_samples)
-
-    Returns
-    -------
-    Tensor, scalar
-    """
+    """Mean absolute error of the stems, each mixture taken at a level of 1; silent mixtures count as no error."""
     level = mixtures.square().mean(-1).sqrt()[:, None, None]
     return ((net(mixtures) - stems).abs() / torch.where(level > 0, level, torch.inf)).mean()
 
 
 def _excerpt(song: Tensor, first: int, samples: int) -> Tensor:
     last = first + samples
-    inside = song[:, max(first, 0) : last]
-    return torch.nn.functional.pad(inside, (max(-first, 0), max(last - song.shape[1], 0)))
+    return pad(song[:, max(first, 0) : last], (max(-first, 0), max(last - song.shape[1], 0)))
 
 
 def _rate(settings: SeparationSettings, step: int) -> float:
@@ -235,24 +167,15 @@ def _rate(settings: SeparationSettings, step: int) -> float:
 
 
 def _keep(path: Path, settings, net, optimizer, losses, seconds) -> None:
-    state = {
-        "settings": asdict(settings),
-        "net": net.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "losses": losses,
-        "seconds": seconds,
-    }
+    state = {"settings": asdict(settings), "net": net.state_dict(), "optimizer": optimizer.state_dict()}
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        torch.save(state | {"losses": losses, "seconds": seconds}, temporary)
 
 
 def _resume(path: Path | None, settings, net, optimizer) -> tuple[list[float], float]:
     if path is None or not path.exists():
         return [], 0.0
-    try:
-        state = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: expected a checkpoint of this training, got a file that cannot be read") from error
+    state = read_checkpoint(path, "settings")
     if state["settings"] != asdict(settings):
         raise ValueError(f"{path}: has a run of other settings, {state['settings']}; expected {asdict(settings)}")
     net.load_state_dict(state["net"])

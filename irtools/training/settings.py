@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
 
+from irtools.checks import check_choice, check_int, check_number
 from irtools.nets import NETS
-from irtools.nets.losses import check_kind
+from irtools.nets.losses import KINDS
 from irtools.stage.gain_laws import law_parameters
 
-SCENES = ("linear", "stage")
-OPTIMIZERS = ("adam", "adamw")
-SCHEDULES = ("constant", "cosine")
+CHOICES = {
+    "net": NETS,
+    "scene": ("linear", "stage"),
+    "loss": KINDS,
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("constant", "cosine"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Settings:
     config : dict
         Keyword arguments of the network.
     data : str
-        "band" for rendered songs, or a folder of songs: MUSDB18-HQ, or any of :func:`irtools.multitrack.list_songs`.
+        "band" for rendered songs, or a folder: MUSDB18-HQ, or any of :func:`irtools.recording.datasets.list_songs`.
     lineups : tuple of str
         Of the band.
     songs, song_seconds : int, float
@@ -44,7 +49,7 @@ class Settings:
     shuffle : bool
         Stems in random order, else in that of their song.
     stem : int, optional
-        Only this row of each example is kept: for one network a stem.
+        Only this row of each example is kept: for one network per stem.
     remix : float
         Share of the examples whose stems come from different songs.
     gain_db : float
@@ -62,18 +67,6 @@ class Settings:
     validation_every, validation_scenes : int
         Steps between validations, each of which is followed by a checkpoint; scenes of a validation.
     seed : int
-
-    Raises
-    ------
-    ValueError
-        A setting that is not as described.
-
-    Examples
-    --------
-    >>> Settings("tunet-pairs", batch=0)
-    Traceback (most recent call last):
-      ...
-    ValueError: batch: expected a positive number, got 0
     """
 
     net: str
@@ -107,25 +100,21 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        for name, known in (("net", NETS), ("scene", SCENES), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r}")
-        check_kind(self.loss)
+        for name, known in CHOICES.items():
+            check_choice(name, getattr(self, name), known)
         law_parameters(**self.law)
-        positive = ("songs", "song_seconds", "rooms", "seconds", "batch", "steps", "learning_rate")
-        for name in (*positive, "validation_every", "validation_scenes"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("songs", "rooms", "batch", "steps", "validation_every", "validation_scenes"):
+            check_int(name, getattr(self, name), 1)
+        for name in ("song_seconds", "seconds", "learning_rate"):
+            check_number(name, getattr(self, name), above=0)
         for name in ("rt60_s", "distance_m", "n_mics"):
             low, high = getattr(self, name)
             if not 0 < low <= high < math.inf:
                 raise ValueError(f"{name}: expected 0 < low <= high, got ({low}, {high})")
-        if not 0 <= self.remix <= 1:
-            raise ValueError(f"remix: expected a share of 0 to 1, got {self.remix}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed: expected a whole number of at least 0, got {self.seed!r}")
-        if self.stem is not None and not 0 <= self.stem < self.n_mics[0]:
-            raise ValueError(f"stem: expected 0 to {self.n_mics[0] - 1}, got {self.stem}")
+        check_number("remix", self.remix, 0, 1)
+        check_int("seed", self.seed, 0)
+        if self.stem is not None:
+            check_int("stem", self.stem, 0, self.n_mics[0] - 1)
 
     def to_dict(self) -> dict:
         """Plain types of JSON; :meth:`from_dict` makes the settings of it again."""
@@ -137,7 +126,6 @@ class Settings:
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-_OURS = {"loss": "si-sdr", "optimizer": "adamw", "schedule": "cosine"}
 _PAPER = {
     "loss": "published",
     "optimizer": "adam",
@@ -148,9 +136,18 @@ _PAPER = {
     "shuffle": False,
     "validation_every": 1000,
 }
-# 2450 segments of ten seconds a stem, as published.
+# 2450 segments of ten seconds per stem, as published.
 _SEGMENTS = 2450
-_TINY = {"songs": 2, "song_seconds": 6.0, "rooms": 2, "seconds": 0.5, "batch": 2, "steps": 6, "validation_every": 3}
+_TINY = {
+    "songs": 2,
+    "song_seconds": 6.0,
+    "rooms": 2,
+    "seconds": 0.5,
+    "batch": 2,
+    "steps": 6,
+    "validation_every": 3,
+    "validation_scenes": 2,
+}
 
 #: What every network trains with on a CPU; what "smoke" and "paper" change of that.
 _CPU = {
@@ -233,44 +230,35 @@ def preset_settings(net: str, preset: str = "cpu", **changes) -> Settings:
     **changes
         Fields of :class:`Settings` to have instead; ``config`` is merged.
 
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    ValueError
-        An unknown network or preset, or a value that a field does not take.
-    TypeError
-        A field that there is not.
-
     Notes
     -----
     "paper" takes from the publication [1]_, and from the code where that is silent, the size, the loss, the optimiser,
-    the learning rate, the batch, and the steps that the epochs make on 2450 segments of ten seconds a stem. It differs
-    in that segments, Λ and rooms are drawn anew, where the publication has one Λ a song and one room.
+    the learning rate, the batch, and the steps that the epochs make on 2450 segments of ten seconds per stem. It
+    differs in that segments, Λ and rooms are drawn anew, where the publication has one Λ per song and one room.
 
     References
     ----------
     .. [1] R. Rajesh and P. Rajan, "Neural networks for interference reduction in multi-track recordings",
        WASPAA, 2023.
-
-    Examples
-    --------
-    >>> preset_settings("tunet", "paper").batch, preset_settings("tunet", "smoke", seed=3).seed
-    (64, 3)
     """
-    if net not in NETS:
-        raise ValueError(f"net: expected one of {', '.join(sorted(NETS))}, got {net!r}")
-    if preset not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
+    check_choice("net", net, NETS)
+    check_choice("preset", preset, PRESETS)
     unknown = set(changes) - {each.name for each in fields(Settings)}
     if unknown:
         raise TypeError(f"{min(unknown)}: not a setting; expected {', '.join(f.name for f in fields(Settings))}")
-    values = {**_OURS, **_CPU[net]}
+    values = _CPU[net]
     if preset == "smoke":
-        values |= {**_TINY, "validation_scenes": 2, **_SMOKE[net]}
+        values = values | _TINY | _SMOKE[net]
     elif preset == "paper":
-        values = {**values, **_BIG, **(_PAPER | _PAPERS[net] if net in _PAPERS else _GPU[net])}
+        values = values | _BIG | (_PAPER | _PAPERS[net] if net in _PAPERS else _GPU[net])
     config = {**values.get("config", {}), **changes.pop("config", {})}
     return replace(Settings(net, **values), config=config, **changes)
+
+
+def relative_rate(settings: Settings, step: int) -> float:
+    """Learning rate of a step relative to that of the settings."""
+    if settings.schedule == "constant":
+        return 1.0
+    rise = max(round(0.02 * settings.steps), 1)
+    done = min(max(step - rise, 0) / max(settings.steps - rise, 1), 1.0)
+    return min((step + 1) / rise, 1.0) * (0.505 + 0.495 * math.cos(math.pi * done))

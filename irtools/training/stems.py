@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,23 +13,21 @@ from torch.nn.functional import pad
 
 from irtools.band.songs import render_song
 from irtools.band.songs import songs as band_seeds
+from irtools.checks import check_choice
 from irtools.recording.datasets import list_songs
 from irtools.recording.datasets.songs import PARTS, Song, split_songs
 from irtools.recording.reading import MultitrackReader
 from irtools.recording.resampling import resample
 
+# So often another segment is drawn where fewer than two stems play.
+_ATTEMPTS = 8
+
 
 @dataclass(frozen=True)
 class Stems:
-    """One song.
+    """One song: its title, how many stems and samples it has at the rate of its pool, and how to read it.
 
-    Attributes
-    ----------
-    title : str
-    n_stems, samples : int
-        At the rate of the pool.
-    read : callable
-        ``read(start, samples)`` gives a Tensor (stems, samples), float32, shorter where the song ends.
+    ``read(start, samples)`` gives a float32 Tensor (stems, samples), shorter where the song ends.
     """
 
     title: str
@@ -41,73 +39,30 @@ class Stems:
 def band_pool(
     part: str,
     sample_rate: int,
-    *,
     songs: int,
     seconds: float,
-    lineups=("pop",),
-    on_song: Callable[[int, int], None] | None = None,
+    lineups: Sequence[str],
+    *,
+    on_song: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Stems]:
-    """Songs of the rendered band, in memory.
-
-    Parameters
-    ----------
-    part : {"train", "validation", "test"}
-        Of :func:`irtools.band.songs.songs`.
-    sample_rate : int
-        In Hz.
-    songs : int
-        How many, dealt to the line-ups in turn.
-    seconds : float
-        Length of each.
-    lineups : sequence of str
-    on_song : callable, optional
-        ``on_song(done, total)``.
-
-    Returns
-    -------
-    list of Stems
-
-    Examples
-    --------
-    >>> pool = band_pool("train", 8000, songs=1, seconds=0.5)
-    >>> pool[0].n_stems, pool[0].read(1000, 100).shape
-    (4, torch.Size([4, 100]))
-    """
+    """Songs of a part of the rendered band, dealt to the line-ups in turn, in memory."""
     seeds = {lineup: band_seeds(part, lineup=lineup) for lineup in lineups}
     pool = []
-    for lineup in (lineups[n % len(lineups)] for n in range(songs)):
+    for number in range(songs):
+        lineup = lineups[number % len(lineups)]
         seed = next(seeds[lineup])
-        waveforms = render_song(
-            seed, lineup=lineup, seconds=seconds, sample_rate=sample_rate, cache_dir=False
-        ).waveforms
-        pool.append(_in_memory(f"{lineup} {seed}", waveforms))
-        if on_song is not None:
-            on_song(len(pool), songs)
+        song = render_song(seed, lineup=lineup, seconds=seconds, sample_rate=sample_rate, cache_dir=False)
+        pool.append(_in_memory(f"{lineup} {seed}", song.waveforms))
+        on_song(number + 1, songs)
     return pool
 
 
 def folder_pool(root, part: str, sample_rate: int) -> list[Stems]:
-    """Songs of MUSDB18-HQ, where the folder has its train/ and test/, or of any folder of song folders; read as needed.
+    """Songs of a part of MUSDB18-HQ, where the folder has its train/ and test/, or of any folder of song folders.
 
-    Parameters
-    ----------
-    root : path
-    part : {"train", "validation", "test"}
-        Of :func:`irtools.recording.datasets.songs.split_songs`: no artist is in two of them.
-    sample_rate : int
-        In Hz, to which segments are resampled.
-
-    Returns
-    -------
-    list of Stems
-
-    Raises
-    ------
-    ValueError
-        No such folder, songs of microphones with bleed, or no song in this part.
+    No artist is in two parts. Segments are read as needed, and resampled.
     """
-    if part not in PARTS:
-        raise ValueError(f"part: expected one of {', '.join(PARTS)}, got {part!r}")
+    check_choice("part", part, PARTS)
     root = Path(root)
     published = (root / "train").is_dir() or (root / "test").is_dir()
     songs = list_songs(root, "musdb18hq" if published else "folder")
@@ -141,9 +96,8 @@ def draw_stems(
     shuffle: bool = True,
     remix: float = 0.0,
     gain_db: float = 0.0,
-    attempts: int = 8,
 ) -> Tensor:
-    """A random segment of a random song, or of as many as there are stems.
+    """A random segment (stems, samples), float32, of a random song; after the end of a shorter song come zeros.
 
     Parameters
     ----------
@@ -156,37 +110,20 @@ def draw_stems(
         Chance that every stem comes from a song and a time of its own.
     gain_db : float
         Each stem has a gain of U(-gain_db, gain_db).
-    attempts : int
-        So often another segment is drawn where fewer than two stems play.
-
-    Returns
-    -------
-    Tensor, shape (stems, samples), float32
-        Zeros after the end of a shorter song.
-
-    Raises
-    ------
-    ValueError
-        No song has that many stems.
-
-    Examples
-    --------
-    >>> pool = [Stems("noise", 3, 900, lambda start, samples: torch.randn(3, samples))]
-    >>> draw_stems(pool, torch.Generator().manual_seed(0), 2, 100).shape
-    torch.Size([2, 100])
     """
     enough = [song for song in pool if song.n_stems >= n_stems]
     if not enough:
         most = max((song.n_stems for song in pool), default=0)
         raise ValueError(f"n_mics: expected at most {most}, the stems of the largest song, got {n_stems}")
-    for _ in range(attempts):
-        if _unit(generator) < remix:
+    for _ in range(_ATTEMPTS):
+        if float(torch.rand((), generator=generator)) < remix:
             rows = [_segment(enough, generator, samples) for _ in range(n_stems)]
             # Without shuffling, row n is stem n of whatever song it comes from.
             stems = torch.stack([row[_below(len(row), generator) if shuffle else n] for n, row in enumerate(rows)])
         else:
             whole = _segment(enough, generator, samples)
-            stems = whole[_order(len(whole), generator, shuffle)[:n_stems]]
+            order = torch.randperm(len(whole), generator=generator) if shuffle else torch.arange(len(whole))
+            stems = whole[order[:n_stems]]
         if (stems.square().mean(1) > 1e-8).sum() >= min(2, n_stems):
             break
     gains = gain_db * (2 * torch.rand(n_stems, 1, generator=generator, dtype=torch.float64) - 1)
@@ -200,13 +137,5 @@ def _segment(pool: list[Stems], generator: torch.Generator, samples: int) -> Ten
     return pad(found, (0, samples - found.shape[1]))
 
 
-def _order(count: int, generator: torch.Generator, shuffle: bool) -> list[int]:
-    return torch.randperm(count, generator=generator).tolist() if shuffle else list(range(count))
-
-
 def _below(count: int, generator: torch.Generator) -> int:
     return int(torch.randint(count, (), generator=generator))
-
-
-def _unit(generator: torch.Generator) -> float:
-    return float(torch.rand((), generator=generator))

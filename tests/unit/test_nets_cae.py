@@ -147,7 +147,7 @@ def test_every_stem_has_its_condition():
     net.reduce(mics)
     frames = 1 + 500 // 16
     assert torch.cat(heard).tolist() == 2 * [mic for mic in range(3) for _ in range(frames)]
-    with pytest.raises(ValueError, match=r"mics: expected at most 3 \(one a stem\), got 4"):
+    with pytest.raises(ValueError, match=r"mics: expected at most 3 \(one per stem\), got 4"):
         net.reduce(draw(1, 4, 500))
     fresh = small_cae(n_conditions=2).train()
     one = fresh(draw(1, 99).abs().repeat(2, 1), torch.tensor([0, 1]))
@@ -320,7 +320,7 @@ def test_every_parameter_learns(name, kind):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_loss_of_another_name_is_refused(name):
-    with pytest.raises(ValueError, match="kind: expected published or si-sdr, got 'l1'"):
+    with pytest.raises(ValueError, match="kind: expected one of published, si-sdr, got 'l1'"):
         BOTH[name]().loss(torch.zeros(1, 2, 700), torch.zeros(1, 2, 700), kind="l1")
 
 

@@ -212,7 +212,7 @@ def test_every_parameter_learns(name, kind):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_loss_of_another_name_is_refused(name):
-    with pytest.raises(ValueError, match="kind: expected published or si-sdr, got 'l1'"):
+    with pytest.raises(ValueError, match="kind: expected one of published, si-sdr, got 'l1'"):
         BOTH[name]().loss(torch.zeros(1, 4, 700), torch.zeros(1, 4, 700), kind="l1")
 
 

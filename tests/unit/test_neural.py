@@ -21,7 +21,7 @@ SMALL = {
     "cae": ("cae", {"window_size": 64, "hop": 16, "channels": [2, 2], "bottleneck": 4}),
     "tunet": ("tunet-pairs", {"hidden": 4, "tiles": 64}),
     "dfunet": ("dfunet", {"channels": [4, 4], "window_size": 256, "hop": 64}),
-    "dfunet-gat": ("dfunet", {"channels": [4, 4], "window_size": 256, "hop": 64, "graph": "mics"}),
+    "dfunet-gat": ("dfunet", {"channels": [4, 4], "window_size": 256, "hop": 64, "graph": "frames"}),
 }
 CARD = {"net": "dfunet", "config": {}, "sha256": "0"}
 

@@ -2,9 +2,13 @@
 
 import json
 import math
+import multiprocessing
+import os
+import pickle
+import shutil
 import signal
-import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +18,20 @@ from hypothesis import strategies as st
 from torch import nn
 
 import irtools as ir
+from irtools.band.songs import split_of
 from irtools.commands import main as cli
 from irtools.nets import NETS
 from irtools.nets.estimate import Estimate
-from irtools.training import rooms, run
-from irtools.training.examples import Batch, Material, Steps, draw_batch, fixed_scenes, gather
+from irtools.recording.datasets.songs import PARTS, Song
+from irtools.training import rooms, run, stems
+from irtools.training.examples import Batch, Material, draw_batch, fixed_scenes, gather, step_batch
 from irtools.training.record import COLUMNS, read_log
 from irtools.training.rooms import room_bank, stage_images
 from irtools.training.run import train
-from irtools.training.settings import PRESETS, Settings, preset_settings
-from irtools.training.stems import Stems, band_pool, draw_stems, folder_pool
+from irtools.training.separation import SeparationSettings, train_separator
+from irtools.training.settings import PRESETS, Settings, preset_settings, relative_rate
+from irtools.training.stems import Stems, draw_stems, folder_pool
+from irtools.training.validation import improvement_db
 
 RATE = 8000
 SMALL = {"songs": 2, "song_seconds": 2.0, "seconds": 0.25, "lineups": ("pop",)}
@@ -90,15 +98,6 @@ def test_more_microphones_than_any_song_has_stems():
         draw_stems(noise_pool(), seeded(), 5, 10)
 
 
-def test_parts_of_the_band_have_no_song_in_common():
-    titles = {
-        part: {song.title for song in band_pool(part, RATE, songs=3, seconds=0.25, lineups=("pop", "carnatic"))}
-        for part in ("train", "validation", "test")
-    }
-    assert all(len(found) == 3 for found in titles.values())
-    assert len(set.union(*titles.values())) == 9
-
-
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory):
     """Forty songs of twenty artists, two stems of a second each."""
@@ -108,13 +107,6 @@ def songs(tmp_path_factory):
         stems = ir.Multitrack(("bass", "voice"), torch.stack([tone, 0.5 * tone]), RATE)
         ir.write_multitrack(root / f"Artist {number // 2} - {number}", stems)
     return root
-
-
-def test_parts_of_a_folder_have_no_artist_in_common(songs):
-    pools = {part: folder_pool(songs, part, RATE) for part in ("train", "validation", "test")}
-    artists = {part: {song.title.partition(" - ")[0] for song in pool} for part, pool in pools.items()}
-    assert sum(len(pool) for pool in pools.values()) == 40
-    assert sum(len(found) for found in artists.values()) == 20 == len(set.union(*artists.values()))
 
 
 def test_songs_on_disk_are_read_at_the_rate_of_the_network(songs):
@@ -138,7 +130,75 @@ def test_a_folder_without_songs_for_a_part_says_so(tmp_path):
         folder_pool(tmp_path / "none", "train", RATE)
 
 
+# What no two parts share
+
+
+def rendered(monkeypatch, level):
+    """Line-up and seed of the songs that are rendered from now on, each of them at ``level(part)`` and above."""
+    songs = []
+
+    def render_song(seed, *, lineup, seconds, sample_rate, cache_dir):
+        songs.append((lineup, seed))
+        waveforms = level(split_of(seed, lineup)) * (1 + torch.rand(2, round(seconds * sample_rate)))
+        return ir.Multitrack(("bass", "voice"), waveforms, sample_rate)
+
+    monkeypatch.setattr(stems, "render_song", render_song)
+    return songs
+
+
+def test_a_song_of_the_band_reaches_no_part_but_its_own(monkeypatch):
+    songs, touched = rendered(monkeypatch, lambda part: 1.0), {}
+    for part in PARTS:
+        gather(Settings("tunet-pairs", songs=30, song_seconds=0.01, lineups=("pop", "carnatic")), part, RATE)
+        touched[part] = set(songs)
+        assert {split_of(seed, lineup) for lineup, seed in songs} == {part}
+        songs.clear()
+    assert [len(touched[part]) for part in ("train", "validation", "test")] == [30, 3, 3]
+    assert len(set.union(*touched.values())) == 36
+
+
+def test_an_artist_of_a_folder_reaches_no_part_but_their_own(songs, monkeypatch):
+    read, touched, load = [], {}, Song.load
+    monkeypatch.setattr(Song, "load", lambda song, *where: read.append(song.group) or load(song, *where))
+    wanted = Settings("tunet-pairs", data=str(songs), seconds=0.01, batch=20, n_mics=(2, 2))
+    for part in PARTS:
+        material = gather(wanted, part, RATE)
+        draw_batch(material, wanted, 0)
+        drawn = set(read)
+        for song in material.pool:
+            song.read(0, 10)
+        touched[part] = set(read)
+        assert drawn and len(material.pool) == 2 * len(touched[part])  # all songs of an artist
+        read.clear()
+    assert sum(len(found) for found in touched.values()) == 20 == len(set.union(*touched.values()))
+
+
+def test_a_run_trains_on_its_own_part_and_validates_on_its_own(tmp_path, monkeypatch):
+    songs = rendered(monkeypatch, {"train": 1.0, "validation": -1.0}.__getitem__)
+    cls, heard = NETS["tunet-pairs"], {"loss": set(), "reduce": set()}
+
+    def listen(name, ask):
+        def asked(net, mics, *rest, **kind):
+            heard[name].update(mics.sign().unique().tolist())
+            return ask(net, mics, *rest, **kind)
+
+        monkeypatch.setattr(cls, name, asked)
+
+    listen("loss", cls.loss)
+    listen("reduce", cls.reduce)
+    quick(tmp_path)
+    assert {split_of(seed, lineup) for lineup, seed in songs} == {"train", "validation"}
+    assert heard == {"loss": {1.0}, "reduce": {-1.0}}
+
+
 # Rooms
+
+
+@pytest.fixture
+def bank(tmp_path, monkeypatch):
+    """Rooms of a part, in a cache of their own."""
+    monkeypatch.setenv("IRTOOLS_CACHE", str(tmp_path))
+    return lambda part, count: room_bank(part, RATE, count, 2, (0.2, 0.3), (0.4, 0.6))
 
 
 @given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 60), st.integers(0, 99))
@@ -153,23 +213,24 @@ def test_a_stage_is_the_sum_of_convolutions(n, taps, samples, seed):
         assert np.allclose(mics[k], sum(images), atol=1e-4) and np.allclose(references[k], images[k], atol=1e-4)
 
 
-def test_rooms_are_computed_once(tmp_path, monkeypatch):
+def test_rooms_are_computed_once_until_their_version_changes(bank, tmp_path, monkeypatch):
     calls = []
     compute = rooms.room_impulse_responses
     monkeypatch.setattr(rooms, "room_impulse_responses", lambda *a, **b: calls.append(b["rt60_s"]) or compute(*a, **b))
-    options = {"n_sources": 2, "rt60_s": (0.15, 0.35), "cache_dir": tmp_path}
-    first = room_bank("train", RATE, 2, **options)
-    assert torch.equal(room_bank("train", RATE, 1, **options), first[:1]) and len(calls) == 2
-    assert all(0.15 <= time <= 0.35 for time in calls)
-    for path in tmp_path.iterdir():
-        path.write_bytes(path.read_bytes()[:-1])
-    assert torch.equal(room_bank("train", RATE, 2, **options), first) and len(calls) == 4
+    first = bank("train", 2)
+    assert torch.equal(bank("train", 1), first[:1]) and len(calls) == 2
+    assert all(0.2 <= time <= 0.3 for time in calls)
+    damaged = next((tmp_path / "rooms").iterdir())
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert torch.equal(bank("train", 2), first) and len(calls) == 3
+    monkeypatch.setattr(rooms, "_VERSION", rooms._VERSION + 1)
+    assert not torch.equal(bank("train", 1), first[:1]) and len(calls) == 4
     # The direct path: half a metre, and the loudest of all.
     peaks = first[:, 0, 0].abs().argmax(-1) / RATE * 343
     assert ((peaks > 0.3) & (peaks < 0.7)).all()
 
 
-def test_parts_have_no_room_in_common(tmp_path, monkeypatch):
+def test_parts_have_no_room_in_common(bank, monkeypatch):
     drawn = []
     compute = rooms.room_impulse_responses
     monkeypatch.setattr(
@@ -178,14 +239,14 @@ def test_parts_have_no_room_in_common(tmp_path, monkeypatch):
         lambda stage, rate, *, rt60_s: drawn.append((stage, rt60_s)) or compute(stage, rate, rt60_s=rt60_s),
     )
     for part in ("train", "validation", "test"):
-        room_bank(part, RATE, 2, n_sources=2, rt60_s=(0.2, 0.3), cache_dir=tmp_path)
+        bank(part, 2)
     stages, times = zip(*drawn, strict=True)
     assert len(set(times)) == 6 == len({stage.room_m for stage in stages})
     distances = [stage.distances()[0, 0].item() for stage in stages]
     assert len(set(distances)) == 6 and all(0.4 <= distance <= 0.6 for distance in distances)
     assert torch.pdist(torch.stack([stage.sources.flatten() for stage in stages])).min() > 0.05
-    with pytest.raises(ValueError, match="part: expected train"):
-        room_bank("practice", RATE, 1, cache_dir=tmp_path)
+    with pytest.raises(ValueError, match="part: expected one of train"):
+        bank("practice", 1)
 
 
 # Examples
@@ -234,12 +295,11 @@ def test_examples_in_a_room_have_the_images_of_their_own_sources():
 def test_a_batch_depends_on_the_seed_the_rank_and_the_step_alone():
     wanted = Settings("tunet-pairs", seconds=0.05, batch=1, n_mics=(2, 2), seed=4)
 
-    def batch(step, rank=0, first=0, seed=4, part="train"):
-        changed = Settings(**{**wanted.to_dict(), "seed": seed, "n_mics": (2, 2)})
-        return Steps(made_of(noise(), part=part), changed, first, 20, rank)[step - first].mics
+    def batch(step, rank=0, seed=4, part="train"):
+        return step_batch(made_of(noise(), part=part), replace(wanted, seed=seed), rank, step).mics
 
     torch.manual_seed(0)
-    assert torch.equal(batch(7), batch(7, first=5))
+    assert torch.equal(batch(7), batch(7))
     others = [batch(8), batch(7, rank=1), batch(7, seed=5), batch(7, part="validation")]
     assert not any(torch.equal(batch(7), other) for other in others)
 
@@ -297,13 +357,13 @@ BAD_SETTINGS = {
     "preset": ({"preset": "huge"}, ValueError, "preset: expected one of smoke"),
     "name": ({"epochs": 3}, TypeError, "epochs: not a setting"),
     "scene": ({"scene": "hall"}, ValueError, "scene: expected one of linear, stage"),
-    "loss": ({"loss": "l1"}, ValueError, "kind: expected published"),
+    "loss": ({"loss": "l1"}, ValueError, "loss: expected one of published, si-sdr"),
     "law": ({"law": {"law": "uniform", "top": 1}}, TypeError, "law 'uniform' has the parameters"),
-    "batch": ({"batch": 0}, ValueError, "batch: expected a positive number"),
+    "batch": ({"batch": 0}, ValueError, "batch: expected at least 1, got 0"),
     "seconds": ({"seconds": math.inf}, ValueError, "seconds: expected a positive number"),
     "range": ({"n_mics": (3, 2)}, ValueError, "n_mics: expected 0 < low <= high"),
-    "share": ({"remix": 1.5}, ValueError, "remix: expected a share"),
-    "seed": ({"seed": -1}, ValueError, "seed: expected a whole number"),
+    "share": ({"remix": 1.5}, ValueError, "remix: expected 0 to 1"),
+    "seed": ({"seed": -1}, ValueError, "seed: expected at least 0"),
     "stem": ({"stem": 4}, ValueError, "stem: expected 0 to 3"),
 }
 
@@ -358,8 +418,6 @@ def test_a_run_leaves_a_log_a_checkpoint_and_weights_with_a_card(whole):
 
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_the_score_is_the_improvement_of_the_shipped_weights(whole, scale):
-    from irtools.training.module import improvement_db
-
     material = gather(whole.settings, "validation", whole.net.sample_rate)
     (scene,) = fixed_scenes(material, whole.settings, 1)
     expected = whole.card["scores"]["validation_si_sdr_improvement_db"]
@@ -367,21 +425,15 @@ def test_the_score_is_the_improvement_of_the_shipped_weights(whole, scale):
     assert improvement_db(whole.net, scaled).item() == pytest.approx(expected, abs=0.01)
 
 
-KILLED = """
-import os, signal, sys
-from irtools.training.run import train
-
-def on_step(done, total, row):
-    if done == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-train("tunet-pairs", "smoke", sys.argv[1], device="cpu", on_step=on_step, **eval(sys.argv[2]))
-"""
-
-
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole, tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path, repr(QUICK)], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    def run_until_killed():
+        torch.set_num_threads(1)  # threads of the parent are not there in a fork
+        quick(tmp_path, on_step=lambda done, total, row: os.kill(os.getpid(), signal.SIGKILL) if done == 5 else None)
+
+    process = multiprocessing.get_context("fork").Process(target=run_until_killed)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     before = curve(tmp_path)
     assert len(before) == 4 and before == curve(whole.path.parent)[:4]
     # Killed in the middle of a row and of a checkpoint.
@@ -393,6 +445,46 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(whole, tmp_path):
     assert resumed.card["sha256"] == whole.card["sha256"]
     # There is nothing left to do.
     assert quick(tmp_path, resume=True).log == resumed.log
+
+
+class Planted:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state, 2))])
+@pytest.mark.parametrize("kind", ["network", "separator"])
+def test_a_checkpoint_with_code_in_it_is_refused_and_nothing_is_executed(kind, write, whole, tmp_path):
+    separating = SeparationSettings(config={"channels": (8, 8), "samples": 20}, steps=1, batch=1)
+    if kind == "network":
+        shutil.copytree(whole.path.parent, tmp_path, dirs_exist_ok=True)
+        path = tmp_path / "last.ckpt"
+    else:
+        path = tmp_path / "run.pt"
+        train_separator([torch.ones(2, 90)], separating, checkpoint=path)
+    executed = tmp_path / "executed"
+    write(torch.load(path, weights_only=True) | {"planted": Planted(executed)}, path)
+    with pytest.raises(ValueError, match=rf"{path.name}: expected a checkpoint of this training, got a file that"):
+        if kind == "network":
+            quick(tmp_path, resume=True)
+        else:
+            train_separator([torch.ones(2, 90)], separating, checkpoint=path)
+    assert not executed.exists()
+    # It would have been.
+    torch.load(path, weights_only=False) if write is torch.save else pickle.loads(path.read_bytes())
+    assert executed.is_dir()
+
+
+def test_a_checkpoint_of_something_else_is_refused(whole, tmp_path):
+    shutil.copytree(whole.path.parent, tmp_path, dirs_exist_ok=True)
+    torch.save({"steps": 3}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt: expected a checkpoint .*, got a file without state_dict"):
+        quick(tmp_path, resume=True)
 
 
 def test_a_run_that_had_no_time_for_a_checkpoint_starts_anew(whole, tmp_path):
@@ -412,7 +504,8 @@ def test_the_seed_decides_the_initial_weights(tmp_path):
         return quick(tmp_path / name, seed=seed, steps=1, learning_rate=1e-30).net.first[0].weight
 
     torch.manual_seed(8)
-    assert torch.equal(start("a", 1), start("b", 1)) and not torch.allclose(start("c", 2), start("d", 1))
+    first = start("a", 1)
+    assert torch.equal(first, start("b", 1)) and not torch.allclose(first, start("c", 2))
 
 
 def test_processes_that_make_examples_change_nothing(whole, tmp_path):
@@ -509,8 +602,6 @@ class Toy(nn.Module):
 
 
 def test_the_improvement_is_that_of_si_sdr():
-    from irtools.training.module import improvement_db
-
     draws = seeded(3)
     references = torch.randn(1, 3, 4000, generator=draws)
     bleed = torch.randn(1, 3, 4000, generator=draws)
@@ -534,8 +625,6 @@ def _si_sdr(estimate, reference):
 
 
 def test_the_learning_rate_rises_and_falls():
-    from irtools.training.module import relative_rate
-
     cosine = Settings("tunet", steps=200, schedule="cosine")
     rates = [relative_rate(cosine, step) for step in range(200)]
     top = rates.index(max(rates))

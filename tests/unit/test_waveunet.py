@@ -8,9 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from irtools.metrics.distortion import si_sdr
 from irtools.nets.waveunet import PRESETS, WaveUNet, low_pass, pass_sizes
+from irtools.training import separation
 from irtools.training.conditions import CONDITIONS, stage_scene, training_stems
 from irtools.training.separation import (
     SeparationSettings,
@@ -32,6 +34,14 @@ def network(**config):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return WaveUNet(**(TINY | config)).eval()
+
+
+def without_normalisation(net):
+    """Group normalisation sees a whole pass."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Sequential):
+            layer[1] = nn.Identity()
+    return net
 
 
 def tones():
@@ -105,7 +115,7 @@ def test_sizes_of_a_pass_fit_at_every_level(samples, levels, kernel, stride, tap
 
 def test_the_context_suffices():
     """Without normalisation, which sees a whole pass, a short pass inside a long one gives the same samples."""
-    short, long = (network(normalise=False, samples=samples) for samples in (60, 700))
+    short, long = (without_normalisation(network(samples=samples)) for samples in (60, 700))
     long.load_state_dict(short.state_dict())
     assert short.context == long.context and short.output_samples < long.output_samples
     mixture = noise(1, 1, long.input_samples)
@@ -117,7 +127,7 @@ def test_the_context_suffices():
 
 
 def test_nothing_beyond_the_context_is_read():
-    net = network(normalise=False)
+    net = without_normalisation(network())
     mixture = noise(1, 1, net.input_samples).requires_grad_()
     net.networks[0](mixture)[..., 0].sum().backward()
     assert not mixture.grad[0, 0, 2 * net.context + 1 :].any() and mixture.grad.any()
@@ -215,19 +225,23 @@ def test_conditions_share_the_start_and_the_excerpts():
     torch.testing.assert_close(stems.sum(1), middle)
 
 
-def test_an_interrupted_run_goes_on_as_if_it_were_not(tmp_path):
-    whole = train_separator(tones(), QUICK)
+def test_an_interrupted_run_goes_on_as_if_it_were_not(tmp_path, monkeypatch):
+    whole, steps, draw = train_separator(tones(), QUICK), [], separation.draw_excerpts
 
-    def stop(done, total, loss):
-        if done == 4:
+    def drawing(songs, net, settings, step):
+        steps.append(step)
+        if len(steps) == 5:
             raise KeyboardInterrupt
+        return draw(songs, net, settings, step)
 
+    monkeypatch.setattr(separation, "draw_excerpts", drawing)
+    monkeypatch.setattr(separation, "_CHECKPOINT_EVERY", 2)
     path = tmp_path / "run.pt"
     with pytest.raises(KeyboardInterrupt):
-        train_separator(tones(), QUICK, checkpoint=path, checkpoint_every=2, on_step=stop)
-    rest = []
-    resumed = train_separator(tones(), QUICK, checkpoint=path, on_step=lambda done, total, loss: rest.append(done))
-    assert resumed.losses == whole.losses and rest == [5, 6]
+        train_separator(tones(), QUICK, checkpoint=path)
+    steps.clear()
+    resumed = train_separator(tones(), QUICK, checkpoint=path)
+    assert resumed.losses == whole.losses and steps == [4, 5]
     assert all(torch.equal(value, whole.net.state_dict()[name]) for name, value in resumed.net.state_dict().items())
     with pytest.raises(ValueError, match="run of other settings"):
         train_separator(tones(), replace(QUICK, seed=5), checkpoint=path)
@@ -254,7 +268,7 @@ def test_songs_and_settings_that_cannot_be():
         train_separator([], QUICK)
     with pytest.raises(ValueError, match="songs: expected"):
         train_separator([noise(2, 900), noise(3, 900)], QUICK)
-    with pytest.raises(ValueError, match="steps: expected a positive"):
+    with pytest.raises(ValueError, match="steps: expected at least 1"):
         replace(QUICK, steps=0)
     with pytest.raises(ValueError, match="gains: expected"):
         replace(QUICK, gains=(1.0, 0.5))
@@ -294,5 +308,5 @@ def test_unknown_conditions_and_stages():
     scene = stage_scene(noise(2, 800), 8000, 1)
     with pytest.raises(ValueError, match="condition: expected one of clean, bled, kamir"):
         training_stems(scene, "dirty")
-    with pytest.raises(ValueError, match="stage: expected linear or room"):
+    with pytest.raises(ValueError, match="stage: expected one of linear, room"):
         stage_scene(noise(2, 800), 8000, 1, "hall")
