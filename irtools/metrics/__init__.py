@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
+from irtools.checks import check_number, check_rate
 from irtools.metrics.bleed import gains_error, residual_bleed_db
-from irtools.metrics.bss_eval import BssEval, bss_eval
-from irtools.metrics.distortion import check_signals, delay_aligned_sdr, gain_aligned_sdr, sdr, si_sdr
+from irtools.metrics.bss_eval import BssEval, bss_eval, window_slices
+from irtools.metrics.distortion import delay_aligned_sdr, gain_aligned_sdr, sdr, si_sdr
 from irtools.metrics.scores import Scores
+from irtools.metrics.signals import check_signals, samples_in
 
 __all__ = [
     "BssEval",
@@ -78,30 +80,31 @@ def score(
     >>> scores.sdr.shape, [round(value) for value in scores.overall("si_sdr")]
     (torch.Size([2, 4]), [20, 20])
     """
-    h, s = check_signals(estimates, references)
+    h, s = estimates, references
+    check_signals(h, s)
     if s.ndim != 2:
         raise ValueError(f"estimates: expected shape (sources, samples), got {tuple(s.shape)}")
-    if not s.any():
+    n_sources, samples = s.shape
+    if s.norm(1) == 0:
         raise ValueError("references: expected at least one source that is not silent, got silence only")
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
-        raise TypeError(f"sample_rate: expected an int in Hz, got {type(sample_rate).__name__} {sample_rate!r}")
-    if sample_rate <= 0:
-        raise ValueError(f"sample_rate: expected a positive number of Hz, got {sample_rate}")
-    window, hop = (_samples(name, value, sample_rate) for name, value in (("window_s", window_s), ("hop_s", hop_s)))
-    if not (math.isfinite(max_delay_s) and max_delay_s >= 0):
-        raise ValueError(f"max_delay_s: expected 0 or more seconds, got {max_delay_s!r}")
-    names = tuple(str(n + 1) for n in range(len(s))) if names is None else tuple(names)
-    if len(names) != len(s) or len(set(names)) != len(s):
-        raise ValueError(f"names: expected {len(s)} different names (one a source), got {names}")
+    check_rate(sample_rate)
+    window, hop = samples_in("window_s", window_s, sample_rate), samples_in("hop_s", hop_s, sample_rate)
+    check_number("max_delay_s", max_delay_s, 0, unit="s")
+    names = tuple(str(n + 1) for n in range(n_sources)) if names is None else tuple(names)
+    if len(names) != n_sources or len(set(names)) != n_sources:
+        raise ValueError(f"names: expected {n_sources} different names (one per source), got {names}")
     if (gains is None) != (true_gains is None):
         raise ValueError("gains and true_gains: expected both or neither")
-
-    aligned, delay = delay_aligned_sdr(h, s, min(round(max_delay_s * sample_rate), s.shape[1] - 1))
-    ratios, si = bss_eval(h, s, window=window, hop=hop, filter_length=filter_length), si_sdr(h, s)
-    before = None
     if inputs is not None:
-        x, _ = check_signals(inputs, references, "inputs")
-        before = si_sdr(x, s), bss_eval(x, s, window=window, hop=hop, filter_length=1).sdr  # SDR needs no filters
+        check_signals(inputs, s, "inputs")
+
+    ratios, si = bss_eval(h, s, window=window, hop=hop, filter_length=filter_length), si_sdr(h, s)
+    aligned, delay = delay_aligned_sdr(h, s, min(round(max_delay_s * sample_rate), samples - 1))
+    si_improvement = sdr_improvement = None
+    if inputs is not None:
+        si_improvement = si - si_sdr(inputs, s)
+        before = [sdr(inputs[:, cut], s[:, cut]) for cut in window_slices(samples, window, hop)]
+        sdr_improvement = ratios.sdr - torch.stack(before, -1)
     return Scores(
         names=names,
         sample_rate=sample_rate,
@@ -115,13 +118,7 @@ def score(
         delay_aligned_sdr=aligned,
         delay_samples=delay,
         residual_bleed_db=residual_bleed_db(h, s),
-        si_sdr_improvement=None if before is None else si - before[0],
-        sdr_improvement=None if before is None else ratios.sdr - before[1],
+        si_sdr_improvement=si_improvement,
+        sdr_improvement=sdr_improvement,
         gains_error=None if gains is None else gains_error(gains, true_gains),
     )
-
-
-def _samples(name: str, seconds: float, sample_rate: int) -> int:
-    if not (isinstance(seconds, int | float) and math.isfinite(seconds) and round(seconds * sample_rate) >= 1):
-        raise ValueError(f"{name}: expected at least one sample at {sample_rate} Hz, in seconds, got {seconds!r}")
-    return round(seconds * sample_rate)

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from irtools.metrics.bss_eval import block_toeplitz, correlations, projection_filters
-from irtools.metrics.distortion import check_signals, decibels
+from irtools.checks import check_int
+from irtools.metrics.bss_eval import projection_filters
+from irtools.metrics.correlations import block_toeplitz, correlations
+from irtools.metrics.signals import check_signals, decibels
 
 
-def residual_bleed_db(
-    estimates: Tensor,
-    references: Tensor,
-    images_of_others: Tensor | None = None,
-    *,
-    filter_length: int = 1,
-) -> Tensor:
+def residual_bleed_db(estimates: Tensor, references: Tensor, *, filter_length: int = 1) -> Tensor:
     """Level of each other source inside each estimate, relative to the source that belongs there.
 
     Parameters
     ----------
     estimates, references : Tensor, shape (sources, samples), float32 or float64
-    images_of_others : Tensor, shape (sources, sources, samples), optional
-        ``[n, j]`` is source j as heard at source n's microphone (the diagonal is not read). Where bleed is delayed or
-        reverberant, this, or a longer filter, lets it be recognised; without it ``references[j]`` stands for source j.
     filter_length : int
-        Taps of the filters that look for each source; 1 is a gain at zero delay.
+        Taps of the filters that look for each source: 1 is a gain at zero delay; delayed or reverberant bleed is
+        recognised by more.
 
     Returns
     -------
     Tensor, shape (sources, sources), float64, in dB
         ``[n, j]``: source j in estimate n; ``-inf`` where there is none of it. The diagonal is 0. Row n is NaN where
         reference n is silent or nothing of it is found (no level to relate to), and so is column j of a silent source.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Signals that cannot be compared, images of another shape, a ``filter_length`` that is not positive.
 
     Notes
     -----
@@ -54,27 +45,15 @@ def residual_bleed_db(
     tensor([[  0., -20.],
             [-20.,   0.]], dtype=torch.float64)
     """
-    h, s = check_signals(estimates, references)
-    if s.ndim != 2:
-        raise ValueError(f"estimates: expected shape (sources, samples), got {tuple(s.shape)}")
-    if isinstance(filter_length, bool) or not isinstance(filter_length, int) or filter_length < 1:
-        raise ValueError(f"filter_length: expected an int of at least 1, got {filter_length!r}")
-    n_sources = len(s)
-    if images_of_others is None:
-        filters, _ = projection_filters(h, s, filter_length)
-        energy = _filtered_energy(filters, s)
-    else:
-        expected = (n_sources, n_sources, s.shape[1])
-        if tuple(images_of_others.shape) != expected:
-            raise ValueError(f"images_of_others: expected shape {expected}, got {tuple(images_of_others.shape)}")
-        images, own = images_of_others.double(), torch.eye(n_sources, dtype=torch.bool, device=s.device)[..., None]
-        images, _ = check_signals(torch.where(own, s, images), torch.zeros_like(images), "images_of_others")
-        rows = []
-        for estimate, present in zip(h, images, strict=True):
-            filters, _ = projection_filters(estimate[None], present, filter_length)
-            rows.append(_filtered_energy(filters, present)[0])
-        energy = torch.stack(rows)
-    silent = (s == 0).all(-1)
+    check_signals(estimates, references)
+    if references.ndim != 2:
+        raise ValueError(f"estimates: expected shape (sources, samples), got {tuple(references.shape)}")
+    check_int("filter_length", filter_length, 1)
+    filters, _ = projection_filters(estimates, references, filter_length)
+    # |c_nj * s_j|² from the autocorrelation of each source.
+    auto = correlations(references[:, None], [references[:, None]], 0, filter_length - 1)
+    found = [((c @ block_toeplitz(lags)) * c).sum(-1) for c, lags in zip(filters.unbind(1), auto, strict=True)]
+    energy, silent = torch.stack(found, 1).clamp(min=0), auto[:, 0, 0, 0] == 0
     ratio = decibels(energy, energy.diagonal()[:, None])
     ratio[(energy.diagonal() == 0) | silent] = torch.nan
     ratio[:, silent] = torch.nan
@@ -82,9 +61,9 @@ def residual_bleed_db(
 
 
 def gains_error(
-    estimated: Tensor, true: Tensor, *, normalise: bool = True, assignment: tuple[int, ...] | None = None
+    estimated: Tensor, true: Tensor, *, normalise: bool = True, assignment: Sequence[int] | None = None
 ) -> float:
-    """Distance between an estimated interference matrix and the true one.
+    """Frobenius distance between an estimated interference matrix and the true one, in amplitude.
 
     Parameters
     ----------
@@ -92,25 +71,10 @@ def gains_error(
         Λ in amplitude.
     normalise : bool
         Divide each column of both by its own close-microphone entry first, so that a source's scale, which no method
-        can know, does not count.
+        can know, does not count: |Λ̂ D̂⁻¹ - Λ D⁻¹| with D = diag(Λ[assignment[n], n]). The result is ``inf`` where
+        such an estimated entry is 0. A column of a silent source counts like every other.
     assignment : sequence of int, optional
         Close microphone of each source; None for microphone n of source n.
-
-    Returns
-    -------
-    float
-        Frobenius norm |Λ̂ - Λ|, amplitude (no unit); ``inf`` where an estimated own-microphone gain to divide by is 0.
-
-    Raises
-    ------
-    ValueError
-        Matrices that differ in shape or are not finite, an assignment that does not fit, a true own-microphone gain
-        of 0 to divide by.
-
-    Notes
-    -----
-    |Λ̂ D̂⁻¹ - Λ D⁻¹| with D = diag(Λ[assignment[n], n]): after it the own-microphone entries are 1 in both.
-    A column with the estimated gains of a silent source counts like every other.
 
     Examples
     --------
@@ -139,13 +103,3 @@ def gains_error(
             return float("inf")
         ours, truth = ours / ours[own, columns], truth / truth[own, columns]
     return torch.linalg.norm(ours - truth).item()
-
-
-def _filtered_energy(filters: Tensor, sources: Tensor) -> Tensor:
-    """|c_nj * s_j|² for each filter (N, J, taps), from the autocorrelation of each source."""
-    taps = filters.shape[-1]
-    energy = [
-        torch.einsum("na,ab,nb->n", c, block_toeplitz(correlations(s[None], s[None][:0], taps)[0]), c)
-        for c, s in zip(filters.unbind(1), sources, strict=True)
-    ]
-    return torch.stack(energy, dim=1).clamp(min=0)

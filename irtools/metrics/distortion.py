@@ -1,101 +1,25 @@
-"""Distortion of an estimate against its reference as one number: SDR and its scale- and delay-invariant kin."""
+"""The SDR of this library, and its scale- and delay-invariant kin: distortion as one number for a whole signal.
+
+All take estimates and references of shape (..., sources, samples), float32 or float64, and give dB of shape
+(..., sources), float64.
+"""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 from torch import Tensor
 
-
-def decibels(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Energy ratio in dB: +inf over zero, -inf of zero, NaN for zero over zero.
-
-    Parameters
-    ----------
-    numerator, denominator : Tensor
-        Energies, not negative; any shapes that broadcast.
-
-    Returns
-    -------
-    Tensor
-
-    Examples
-    --------
-    >>> decibels(torch.tensor([100.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
-    tensor([20., inf, nan])
-    """
-    return 10 * torch.log10(numerator / denominator)
-
-
-def check_signals(estimates: Tensor, references: Tensor, name: str = "estimates") -> tuple[Tensor, Tensor]:
-    """Both arguments of a metric as float64, after checking that they can be compared.
-
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
-    name : str
-        How a message calls the first argument.
-
-    Returns
-    -------
-    tuple of two Tensors, float64
-
-    Raises
-    ------
-    TypeError
-        Not real floating-point tensors.
-    ValueError
-        Shapes that differ, fewer than two axes, no source or sample, or a non-finite sample.
-
-    Examples
-    --------
-    >>> check_signals(torch.zeros(2, 8), torch.zeros(3, 8))
-    Traceback (most recent call last):
-      ...
-    ValueError: estimates: expected the shape of references, (3, 8), got (2, 8)
-    """
-    both = ((name, estimates), ("references", references))
-    for label, signals in both:
-        if not isinstance(signals, Tensor):
-            kind = type(signals).__name__
-            raise TypeError(f"{label}: expected a torch.Tensor of shape (..., sources, samples), got {kind}")
-        if signals.dtype not in (torch.float32, torch.float64):
-            kind = str(signals.dtype).removeprefix("torch.")
-            raise TypeError(f"{label}: expected dtype float32 or float64, got {kind}")
-        if signals.ndim < 2 or signals.shape[-1] == 0 or signals.shape[-2] == 0:
-            raise ValueError(f"{label}: expected shape (..., sources, samples), got {tuple(signals.shape)}")
-    if estimates.shape != references.shape:
-        raise ValueError(
-            f"{name}: expected the shape of references, {tuple(references.shape)}, got {tuple(estimates.shape)}"
-        )
-    for label, signals in both:
-        # A finite sum of finite float32 numbers in float64: no mask of the signal's size is made.
-        if not torch.isfinite(signals.sum(dtype=torch.float64)):
-            bad = (~torch.isfinite(signals)).nonzero()
-            if len(bad):
-                place = tuple(bad[0].tolist())
-                raise ValueError(
-                    f"{label}: expected finite samples, got {signals[place].item()} at source {place[-2]}, "
-                    f"sample {place[-1]}"
-                )
-    return estimates.double(), references.double()
+from irtools.checks import check_int
+from irtools.metrics.correlations import correlations
+from irtools.metrics.signals import blocks, check_signals, decibels, energy
 
 
 def sdr(estimates: Tensor, references: Tensor) -> Tensor:
-    """Signal-to-distortion ratio of BSS Eval v4 (images), over the whole signal: a plain signal-to-noise ratio.
+    """Signal-to-distortion ratio of BSS Eval v4 (images): a plain signal-to-noise ratio.
 
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
-
-    Returns
-    -------
-    Tensor, shape (..., sources), float64, in dB
-        NaN for a silent reference; 0 dB for a silent estimate of an active source.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See :func:`check_signals`.
+    NaN for a silent reference; 0 dB for a silent estimate of an active source.
 
     Notes
     -----
@@ -112,28 +36,18 @@ def sdr(estimates: Tensor, references: Tensor) -> Tensor:
     >>> round(sdr(0.9 * s, s).item(), 4)
     20.0
     """
-    h, s = check_signals(estimates, references)
-    return _unless_silent(decibels(_energy(s), _energy(s - h)), s)
+    check_signals(estimates, references)
+    signal = distortion = 0.0
+    for h, s in blocks(estimates, references):
+        signal, distortion = signal + energy(s), distortion + energy(s - h)
+    return decibels(signal, distortion).masked_fill(signal == 0, torch.nan)
 
 
 def si_sdr(estimates: Tensor, references: Tensor, zero_mean: bool = False) -> Tensor:
     """Scale-invariant signal-to-distortion ratio: the best gain is applied to the reference.
 
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
-    zero_mean : bool
-        Remove each signal's mean first. Off by default: an offset counts as distortion.
-
-    Returns
-    -------
-    Tensor, shape (..., sources), float64, in dB
-        NaN where the reference or the estimate is silent (0/0: silence has no shape to compare).
-
-    Raises
-    ------
-    TypeError, ValueError
-        See :func:`check_signals`.
+    NaN where either is silent: silence has no shape to compare. ``zero_mean`` removes each signal's mean first;
+    without, an offset counts as distortion.
 
     Notes
     -----
@@ -149,30 +63,17 @@ def si_sdr(estimates: Tensor, references: Tensor, zero_mean: bool = False) -> Te
     >>> round(si_sdr(s + torch.tensor([0.1, -0.1, 0.0]), s).item(), 4)
     20.0
     """
-    h, s = check_signals(estimates, references)
+    check_signals(estimates, references)
     if zero_mean:
-        h, s = h - h.mean(-1, keepdim=True), s - s.mean(-1, keepdim=True)
-    h, s = _unit_peak(h), _unit_peak(s)
-    target = _gain_onto(s, h) * s
-    return _unless_silent(decibels(_energy(target), _energy(target - h)), s)
+        estimates, references = (x.double() - x.double().mean(-1, keepdim=True) for x in (estimates, references))
+    total, explained, left = _explained_by(references, estimates)
+    return decibels(explained, left).masked_fill(total == 0, torch.nan)
 
 
 def gain_aligned_sdr(estimates: Tensor, references: Tensor) -> Tensor:
-    """SDR after the best gain is applied to the estimate.
+    """SDR after the best gain is applied to the estimate: never negative, 0 dB for a silent one.
 
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
-
-    Returns
-    -------
-    Tensor, shape (..., sources), float64, in dB, never negative
-        NaN for a silent reference; 0 dB for a silent estimate.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See :func:`check_signals`.
+    NaN for a silent reference.
 
     Notes
     -----
@@ -186,9 +87,9 @@ def gain_aligned_sdr(estimates: Tensor, references: Tensor) -> Tensor:
     >>> round(gain_aligned_sdr(torch.tensor([[0.0, 9.0]]), s).item(), 4)
     4.437
     """
-    h, s = check_signals(estimates, references)
-    h, s = _unit_peak(h), _unit_peak(s)
-    return _unless_silent(decibels(_energy(s), _energy(s - _gain_onto(h, s) * h)), s)
+    check_signals(estimates, references)
+    _, explained, left = _explained_by(estimates, references)
+    return decibels(explained + left, left)
 
 
 def delay_aligned_sdr(estimates: Tensor, references: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:
@@ -196,27 +97,21 @@ def delay_aligned_sdr(estimates: Tensor, references: Tensor, max_delay: int) -> 
 
     Parameters
     ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
+    estimates, references : Tensor, shape (..., sources, samples)
     max_delay : int
         Largest shift tried, in samples, either way; less than the number of samples.
 
     Returns
     -------
     sdr_db : Tensor, shape (..., sources), float64, in dB
-        NaN for a silent reference; 0 dB for a silent estimate.
+        As :func:`gain_aligned_sdr`.
     delay_samples : Tensor, shape (..., sources), int64
         By how much the estimate is late; negative when it is early, 0 where either is silent.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See :func:`check_signals`; also a ``max_delay`` that is no integer, negative, or not below the length.
 
     Notes
     -----
     10 log10(|s|² / min over g, d of Σ_t (s(t) - g ŝ(t + d))²), ŝ zero outside its samples. For every d the best g
-    removes <s, ŝ_d>² / |ŝ_d|² from |s|²; the inner products come from one FFT cross-correlation and the
-    energies |ŝ_d|² from a running sum, so the shift found is the exact minimum.
+    removes <s, ŝ_d>² / |ŝ_d|² from |s|², so the shift found is the exact minimum.
 
     Examples
     --------
@@ -225,54 +120,44 @@ def delay_aligned_sdr(estimates: Tensor, references: Tensor, max_delay: int) -> 
     >>> value.item() > 100, delay.item()
     (True, 2)
     """
-    h, s = check_signals(estimates, references)
-    samples = s.shape[-1]
-    if isinstance(max_delay, bool) or not isinstance(max_delay, int):
-        raise TypeError(f"max_delay: expected an int in samples, got {type(max_delay).__name__} {max_delay!r}")
-    if not 0 <= max_delay < samples:
-        raise ValueError(f"max_delay: expected 0 to {samples - 1} samples (below the length), got {max_delay}")
-    h, s = _unit_peak(h), _unit_peak(s)
-    delays = torch.arange(-max_delay, max_delay + 1, device=s.device)
-    explained = _cross_correlation(s, h, delays).square() / _shifted_energy(h, delays)
-    delay = delays[explained.nan_to_num(0.0, 0.0).argmax(-1)]
-    delay = torch.where((_energy(h) * _energy(s)) > 0, delay, 0)
-    positions = torch.arange(samples, device=s.device) + delay[..., None]
-    inside = (positions >= 0) & (positions < samples)
-    aligned = h.gather(-1, positions.clamp(0, samples - 1)) * inside
-    return _unless_silent(decibels(_energy(s), _energy(s - _gain_onto(aligned, s) * aligned)), s), delay
+    check_signals(estimates, references)
+    samples = references.shape[-1]
+    check_int("max_delay", max_delay, 0, samples - 1, "samples (below the length)")
+    h, s = _unit_peak(estimates), _unit_peak(references)
+    inner = correlations(s[..., None, :], [h[..., None, :]], max_delay, max_delay)[..., 0, 0, :]
+    explained = inner.square() / _shifted_energy(h, max_delay)
+    delays = explained.nan_to_num(0.0, 0.0).argmax(-1) - max_delay
+    delays = torch.where(inner.any(-1), delays, 0)
+    aligned = torch.zeros_like(h)
+    for source, late in zip(itertools.product(*map(range, delays.shape)), delays.flatten().tolist(), strict=True):
+        aligned[source][max(-late, 0) : samples - max(late, 0)] = h[source][max(late, 0) : samples - max(-late, 0)]
+    _, explained, left = _explained_by(aligned, s)
+    return decibels(explained + left, left), delays
 
 
-def _energy(signals: Tensor) -> Tensor:
-    return signals.square().sum(-1)
+def _explained_by(basis: Tensor, signals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Energies of the basis, of what its best gain explains of the signals, and of what that leaves."""
+    basis, signals = _unit_peak(basis), _unit_peak(signals)
+    total = inner = left = 0.0
+    for b, x in blocks(basis, signals):
+        total, inner = total + energy(b), inner + torch.linalg.vecdot(b, x)
+    gain = inner / torch.where(total > 0, total, 1.0)
+    for b, x in blocks(basis, signals):
+        left = left + energy(x - gain[..., None] * b)
+    return total, gain.square() * total, left
 
 
 def _unit_peak(signals: Tensor) -> Tensor:
-    # A scale-invariant ratio must not overflow or underflow on the way.
+    """Signals whose squares neither overflow nor underflow in float64."""
+    if signals.dtype == torch.float32:  # no float32 does
+        return signals
     peak = signals.abs().amax(-1, keepdim=True)
     return signals / torch.where(peak > 0, peak, 1.0)
 
 
-def _gain_onto(basis: Tensor, signals: Tensor) -> Tensor:
-    """Least-squares gain of ``basis`` that reaches ``signals``, 0 for a silent basis; keeps the last axis."""
-    energy = basis.square().sum(-1, keepdim=True)
-    return (basis * signals).sum(-1, keepdim=True) / torch.where(energy > 0, energy, 1.0)
-
-
-def _unless_silent(ratios: Tensor, references: Tensor) -> Tensor:
-    return ratios.masked_fill((references == 0).all(-1), torch.nan)
-
-
-def _cross_correlation(first: Tensor, second: Tensor, delays: Tensor) -> Tensor:
-    """Σ_t first(t) second(t + d) for each d of ``delays``."""
-    from scipy.fft import next_fast_len
-
-    n_fft = next_fast_len(first.shape[-1] + int(delays.abs().max()), real=True)
-    product = torch.fft.rfft(first, n_fft).conj() * torch.fft.rfft(second, n_fft)
-    return torch.fft.irfft(product, n_fft)[..., delays % n_fft]
-
-
-def _shifted_energy(signals: Tensor, delays: Tensor) -> Tensor:
-    """Energy of the samples that stay inside when ``signals`` is advanced by each of ``delays``."""
-    running = torch.nn.functional.pad(signals.square().cumsum(-1), (1, 0))
-    kept = torch.where(delays >= 0, running[..., -1:] - running[..., delays.clamp(min=0)], 0.0)
-    return torch.where(delays < 0, running[..., signals.shape[-1] + delays.clamp(max=0)], kept)
+def _shifted_energy(signals: Tensor, most: int) -> Tensor:
+    """Energy of the samples that stay inside when the signals are advanced by each of -most to most samples."""
+    total = sum(energy(x) for (x,) in blocks(signals))[..., None]
+    first, last = signals[..., :most].double(), signals[..., signals.shape[-1] - most :].double()
+    kept_early = total - last.square().flip(-1).cumsum(-1).flip(-1)
+    return torch.cat([kept_early, total, total - first.square().cumsum(-1)], -1)

@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from irtools.metrics.distortion import check_signals
+from irtools.checks import check_int, check_number
+from irtools.metrics.signals import check_signals, decibels, samples_in
 
 #: Energies below this, -120 dB, count as this.
 FLOOR = 1e-12
 
 
 class SilenceScores(NamedTuple):
-    """Scores of silent stretches, each of shape (..., sources), float64.
-
-    Attributes
-    ----------
-    pes : Tensor
-        Predicted energy at silence, in dB; NaN where no frame of the reference is silent.
-    eps : Tensor
-        Energy at predicted silence, in dB; NaN where no frame of the estimate is silent.
-    silent_frames : Tensor, int64
-        Frames that ``pes`` is a mean over.
-    predicted_frames : Tensor, int64
-        Frames that ``eps`` is a mean over.
-    """
+    """Scores of silent frames, each of shape (..., sources); NaN, in dB, where there is no such frame."""
 
     pes: Tensor
     eps: Tensor
+    #: Frames that ``pes`` and ``eps`` are means over.
     silent_frames: Tensor
     predicted_frames: Tensor
 
 
 class ActivityScores(NamedTuple):
-    """Scores after HTMD-Net, each of shape (..., sources), float64.
+    """Scores after HTMD-Net, each of shape (..., sources)."""
 
-    Attributes
-    ----------
-    pes_median, pes_mean : Tensor
-        Level of the estimate in the resting segments of the reference, in dB; NaN where there are none.
-    agreement : Tensor
-        Share of frames that are active in both or in neither, 0 to 1.
-    resting_segments : Tensor, int64
-    """
-
+    #: Level of the estimate in the resting segments of the reference, in dB; NaN where there are none.
     pes_median: Tensor
     pes_mean: Tensor
+    #: Share of frames that are active in both or in neither.
     agreement: Tensor
     resting_segments: Tensor
 
@@ -61,15 +43,6 @@ def silence_scores(estimates: Tensor, references: Tensor, *, frame: int) -> Sile
     estimates, references : Tensor, shape (..., sources, samples), float32 or float64
     frame : int
         Samples; 1 s as published. Frames do not overlap, and an incomplete last one is dropped.
-
-    Returns
-    -------
-    SilenceScores
-
-    Raises
-    ------
-    TypeError, ValueError
-        Signals that cannot be compared, or a frame that is not from 1 to the number of samples.
 
     Notes
     -----
@@ -88,12 +61,13 @@ def silence_scores(estimates: Tensor, references: Tensor, *, frame: int) -> Sile
     >>> round(silence_scores(estimate, reference, frame=2).pes.item(), 4)
     -20.0
     """
-    h, s = (_frames(each, frame, "frame") for each in check_signals(estimates, references))
+    check_signals(estimates, references)
+    h, s = (_frames(signals, frame, "frame") for signals in (estimates, references))
     heard, played = h.square().sum(-1), s.square().sum(-1)
     resting, predicted = (s == 0).all(-1), (h == 0).all(-1)
     return SilenceScores(
-        _mean_where(_energy_db(heard), resting),
-        _mean_where(_energy_db(played), predicted),
+        _mean_where(_level_db(heard), resting),
+        _mean_where(_level_db(played), predicted),
         resting.sum(-1),
         predicted.sum(-1),
     )
@@ -122,15 +96,6 @@ def activity_scores(
     threshold_db : float
         A frame is active whose mean square is above this, relative to the loudest frame of the reference.
 
-    Returns
-    -------
-    ActivityScores
-
-    Raises
-    ------
-    TypeError, ValueError
-        Signals that cannot be compared, a rate, segment or frame of less than a sample, or too few samples for one.
-
     Notes
     -----
     A segment rests if at most half of the frames in it are active in the reference. Its PES is the level of the
@@ -155,20 +120,18 @@ def activity_scores(
     >>> round(found.pes_median.item(), 4), found.agreement.item()
     (-20.0, 0.5)
     """
-    h, s = check_signals(estimates, references)
-    frame, segment = _samples("frame_s", frame_s, sample_rate), _samples("segment_s", segment_s, sample_rate)
-    if not math.isfinite(threshold_db):
-        raise ValueError(f"threshold_db: expected a finite level in dB, got {threshold_db}")
-    power, estimated = (_frames(each, frame, "frame_s").square().mean(-1) for each in (s, h))
+    check_signals(estimates, references)
+    check_number("threshold_db", threshold_db, unit="dB")
+    frame, segment = samples_in("frame_s", frame_s, sample_rate), samples_in("segment_s", segment_s, sample_rate)
+    power, heard = (_frames(signals, frame, "frame_s").square().mean(-1) for signals in (references, estimates))
     loudest = power.amax(-1, keepdim=True)
     threshold = torch.where(loudest > 0, loudest, 1.0) * 10 ** (threshold_db / 10)
-    active, heard_active = power > threshold, estimated > threshold
-    segments = _frames(h, segment, "segment_s")
-    starts = torch.arange(segments.shape[-2]) * segment
+    active, heard_active = power > threshold, heard > threshold
+    level = _level_db(_frames(estimates, segment, "segment_s").square().mean(-1)).clamp(min=-120.0)
+    starts = torch.arange(level.shape[-1]) * segment
     centres = torch.arange(power.shape[-1]) * frame + frame // 2
-    inside = ((centres >= starts[:, None]) & (centres < starts[:, None] + segment)).double().to(h.device)
+    inside = ((centres >= starts[:, None]) & (centres < starts[:, None] + segment)).double().to(level.device)
     resting = active.double() @ inside.T <= 0.5 * inside.sum(1)
-    level = _energy_db(segments.square().mean(-1)).clamp(min=10 * math.log10(FLOOR))
     return ActivityScores(
         torch.where(resting, level, torch.nan).nanmedian(-1).values,
         _mean_where(level, resting),
@@ -177,24 +140,15 @@ def activity_scores(
     )
 
 
-def _energy_db(energy: Tensor) -> Tensor:
-    return 10 * torch.log10(energy + FLOOR)
+def _level_db(energies: Tensor) -> Tensor:
+    return decibels(energies + FLOOR, torch.ones_like(energies))
 
 
 def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
-    return torch.where(chosen, values, 0.0).sum(-1) / torch.where(chosen.any(-1), chosen.sum(-1), torch.nan)
+    return torch.where(chosen, values, torch.nan).nanmean(-1)
 
 
 def _frames(signals: Tensor, length: int, name: str) -> Tensor:
-    """Of shape (..., sources, samples) → (..., sources, frames, length)."""
-    if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= signals.shape[-1]:
-        raise ValueError(f"{name}: expected 1 to {signals.shape[-1]} samples, got {length!r}")
-    return signals.unfold(-1, length, length)
-
-
-def _samples(name: str, seconds: float, sample_rate: int) -> int:
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or sample_rate < 1:
-        raise ValueError(f"sample_rate: expected a positive number of Hz, got {sample_rate!r}")
-    if not (math.isfinite(seconds) and round(seconds * sample_rate) >= 1):
-        raise ValueError(f"{name}: expected at least one sample at {sample_rate} Hz, in seconds, got {seconds!r}")
-    return round(seconds * sample_rate)
+    """Of shape (..., sources, samples) → (..., sources, frames, length), in float64."""
+    length = check_int(name, length, 1, signals.shape[-1], "samples")
+    return signals.double().unfold(-1, length, length)

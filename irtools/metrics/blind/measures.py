@@ -7,7 +7,7 @@ from torch import Tensor
 
 from irtools.checks import check_mics
 from irtools.metrics.blind.bleed_matrix import WINDOW_S, band_powers, explained_by_others
-from irtools.metrics.distortion import decibels
+from irtools.metrics.signals import decibels
 from irtools.stft import stft
 
 MARGIN, UNEXPLAINED, LEAST_S = 3.0, 0.2, 0.5
