@@ -19,7 +19,9 @@ from tables import RESULTS, write_rows
 import irtools as ir
 from irtools.band.songs import songs
 from irtools.metrics import si_sdr
-from irtools.metrics.blind.measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio
+from irtools.metrics.blind.changes import energy_change_db, log_kurtosis_ratio
+from irtools.metrics.blind.coherence import coherence
+from irtools.metrics.blind.rests import detect_rests
 from irtools.provenance import provenance
 
 RATE = 22050

@@ -16,8 +16,10 @@ from tables import write_rows
 
 import irtools as ir
 from irtools.metrics.blind.bleed_matrix import bleed_matrix
+from irtools.metrics.blind.changes import energy_change_db, log_kurtosis_ratio
+from irtools.metrics.blind.coherence import mean_coherence
 from irtools.metrics.blind.delays import arrival_delays
-from irtools.metrics.blind.measures import detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
+from irtools.metrics.blind.rests import detect_rests
 from irtools.provenance import provenance
 
 PLAYERS = ("piano", "bass", "soprano", "alto", "tenor", "baryton")

@@ -27,16 +27,6 @@ def inverse_oracle(mics: Tensor, gains, *, assignment=None) -> Tensor:
     assignment : sequence of int, optional
         Close microphone of each source; microphone n for source n by default.
 
-    Returns
-    -------
-    Tensor, shape (sources, samples)
-        As heard at the own microphones; dtype and device of ``mics``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Invalid microphones, gains or assignment.
-
     Notes
     -----
     ŝ_n = λ_{a(n),n} (Λ⁺ X)_n. Without noise, and with Λ of full column rank, this is exact. With sensor noise it is no
@@ -77,16 +67,6 @@ def linear_oracle(
     hop : int, optional
         In samples; a quarter of the window by default.
     window : "hann" or "hamming"
-
-    Returns
-    -------
-    Tensor, shape (sources, samples)
-        dtype and device of ``mics``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Invalid microphones, references, window or hop.
 
     Notes
     -----
@@ -140,16 +120,6 @@ def mask_oracle(
     hop : int, optional
         In samples; a quarter of the window by default.
     window : "hann" or "hamming"
-
-    Returns
-    -------
-    Tensor, shape (sources, samples)
-        dtype and device of ``mics``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Invalid microphones, references, assignment, window or hop.
 
     Notes
     -----

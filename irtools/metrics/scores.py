@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from irtools.metrics.signals import decibels
 
 LABELS = {
     "si_sdr": "SI-SDR",
@@ -77,9 +80,8 @@ class Scores:
     def bleed(self) -> Tensor:
         """All other sources together in each estimate, relative to its own, in dB: (sources,)."""
         share = 10 ** (self.residual_bleed_db / 10)
-        share = share.masked_fill(torch.eye(len(share), dtype=torch.bool, device=share.device), 0.0)
-        total = 10 * torch.log10(share.nansum(1))
-        return total.masked_fill(_all_others_missing(self.residual_bleed_db), torch.nan)
+        share.fill_diagonal_(torch.nan)
+        return decibels(share.nansum(1), torch.ones_like(share[0])).masked_fill(share.isnan().all(1), torch.nan)
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -98,11 +100,11 @@ class Scores:
 
     def mean(self, metric: str) -> Tensor:
         """Mean of ``metric`` over the windows that count, for each source: (sources,)."""
-        return _over_windows(getattr(self, metric), _nanmean)
+        return _over_windows(getattr(self, metric), Tensor.nanmean)
 
     def median(self, metric: str) -> Tensor:
         """Median of ``metric`` over the windows that count, for each source: (sources,)."""
-        return _over_windows(getattr(self, metric), _nanmedian)
+        return _over_windows(getattr(self, metric), _median)
 
     def n_windows(self, metric: str = "sdr") -> list[int]:
         """How many windows of each source count for ``metric`` (one of sdr, isr, sir, sar)."""
@@ -110,7 +112,7 @@ class Scores:
 
     def overall(self, metric: str) -> tuple[float, float]:
         """Mean of the sources' means, and median of the sources' medians; NaN sources are left out."""
-        return _nanmean(self.mean(metric)).item(), _nanmedian(self.median(metric)).item()
+        return self.mean(metric).nanmean().item(), _median(self.median(metric)).item()
 
     @property
     def metrics(self) -> list[str]:
@@ -125,8 +127,8 @@ class Scores:
             for m in (m for m in self.metrics if getattr(self, m).ndim == 2):
                 values = getattr(self, m)[n]
                 stem[m] = {
-                    "mean": _plain(_nanmean(values)),
-                    "median": _plain(_nanmedian(values)),
+                    "mean": _plain(values.nanmean()),
+                    "median": _plain(_median(values)),
                     "n_windows": int((~values.isnan()).sum()),
                     "windows": [_plain(value) for value in values],
                 }
@@ -178,21 +180,10 @@ def _over_windows(values: Tensor, statistic) -> Tensor:
     return values if values.ndim == 1 else torch.stack([statistic(row) for row in values])
 
 
-def _nanmean(values: Tensor) -> Tensor:
-    return values.nanmean()
-
-
-def _nanmedian(values: Tensor) -> Tensor:
-    """Median without NaN, the mean of the middle two for an even count."""
-    kept = values[~values.isnan()].sort().values
-    n = len(kept)
-    if n == 0:
-        return values.new_tensor(math.nan)
-    return kept[n // 2] if n % 2 else (kept[n // 2 - 1] + kept[n // 2]) / 2
-
-
-def _all_others_missing(bleed_db: Tensor) -> Tensor:
-    return bleed_db.isnan().sum(1) >= len(bleed_db) - 1
+def _median(values: Tensor) -> Tensor:
+    """Median of what is not NaN, the mean of the middle two for an even count."""
+    kept = values[~values.isnan()].tolist()
+    return values.new_tensor(statistics.median(kept) if kept else math.nan)
 
 
 def _plain(value) -> float | str | None:

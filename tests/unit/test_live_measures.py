@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from irtools.band.songs import render_song
 from irtools.metrics.blind.bleed_matrix import band_powers, bleed_matrix, explained_by_others
+from irtools.metrics.blind.changes import energy_change_db, log_kurtosis_ratio
+from irtools.metrics.blind.coherence import coherence, mean_coherence
 from irtools.metrics.blind.delays import arrival_delays, gcc_phat
-from irtools.metrics.blind.measures import coherence, detect_rests, energy_change_db, log_kurtosis_ratio, mean_coherence
+from irtools.metrics.blind.rests import detect_rests
 from irtools.stage.linear import simulate_linear
 from irtools.stage.room import simulate_room
 

@@ -36,18 +36,19 @@ def test_a_frame_is_the_transform_of_its_windowed_samples():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"window_size": 2}, "window_size: expected at least 4 in samples, got 2"),
         ({"window_size": 63}, "window_size: expected an even number .*63"),
-        ({"window_size": 64.0}, "window_size"),
-        ({"hop": 0}, "hop: expected 1 to 32"),
-        ({"hop": 33}, "hop: expected 1 to 32"),
+        ({"window_size": 64.0}, "window_size: expected an int in samples, got float 64.0"),
+        ({"hop": 0}, "hop: expected 1 to 32 .*got 0"),
+        ({"hop": 33}, "hop: expected 1 to 32 .*got 33"),
         ({"window": "kaiser"}, "window: expected one of hann, hamming, got 'kaiser'"),
     ],
 )
 def test_bad_settings_are_refused_by_name(change, words):
     settings = {"window_size": 64, "hop": 16, "window": "hann"} | change
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         stft(torch.zeros(100), **settings)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         istft(torch.zeros(33, 7, dtype=torch.complex64), 100, **settings)
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from irtools.checks import check_mics
+from irtools.checks import check_mics, check_number
 from irtools.stft import stft
 
 WINDOW_S = 0.37
@@ -38,11 +38,6 @@ def bleed_matrix(mics: Tensor, sample_rate: int, *, window_s: float = WINDOW_S, 
     Tensor, shape (mics, sources), float64, power
         1 on the diagonal. NaN in the row and the column of a silent microphone, and everywhere where no such matrix
         explains the microphones (two that hear the same) or there are fewer than 20 cells.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Invalid microphones or sample rate, a window without two samples, a margin of 1 or less.
 
     Notes
     -----
@@ -79,33 +74,13 @@ def bleed_matrix(mics: Tensor, sample_rate: int, *, window_s: float = WINDOW_S, 
 def explained_by_others(
     mics: Tensor, sample_rate: int, *, window_s: float = WINDOW_S, margin: float = MARGIN
 ) -> Tensor:
-    """How the power of each microphone follows from that of the others while its own source rests.
+    """C of :func:`bleed_matrix`: how the power of each microphone follows from that of the others at its source's rest.
 
-    Parameters
-    ----------
-    mics, sample_rate, window_s, margin
-        As in :func:`bleed_matrix`.
-
-    Returns
-    -------
-    Tensor, shape (mics, mics), float64, power
-        C of :func:`bleed_matrix`; zeros on the diagonal. NaN in the row and column of a silent microphone, and beside
-        the diagonal of one that has fewer than 20 cells.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in :func:`bleed_matrix`.
-
-    Examples
-    --------
-    >>> explained_by_others(torch.zeros(2, 8000), 8000)
-    tensor([[nan, nan],
-            [nan, nan]], dtype=torch.float64)
+    Of shape (mics, mics), float64; zeros on the diagonal. NaN in the row and column of a silent microphone, and beside
+    the diagonal of one that has fewer than 20 cells.
     """
     check_mics(mics, sample_rate)
-    if not margin > 1:
-        raise ValueError(f"margin: expected a ratio of powers above 1, got {margin}")
+    check_number("margin", margin, above=1)
     power = band_powers(mics, sample_rate, window_s=window_s)
     level = power.mean((1, 2))
     combination = torch.full((len(mics), len(mics)), torch.nan, dtype=torch.float64, device=mics.device)
@@ -124,30 +99,9 @@ def explained_by_others(
 
 
 def band_powers(mics: Tensor, sample_rate: int, *, window_s: float = WINDOW_S) -> Tensor:
-    """Power of each microphone in bands of log-spaced frequency, frame by frame.
+    """Power of each microphone in at most 24 bands, log-spaced from 50 Hz up: (mics, bands, frames), float64.
 
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    sample_rate : int
-        In Hz.
-    window_s : float
-        In seconds; frames are half of it apart.
-
-    Returns
-    -------
-    Tensor, shape (mics, bands, frames), float64
-        At most 24 bands from 50 Hz up; bands narrower than a bin of the transform are merged.
-
-    Raises
-    ------
-    ValueError
-        A window of less than eight samples.
-
-    Examples
-    --------
-    >>> band_powers(torch.zeros(2, 8000), 8000, window_s=0.1).shape
-    torch.Size([2, 24, 21])
+    Frames are half a window apart; bands narrower than a bin of the transform are merged.
     """
     window_size = 2 * round(window_s * sample_rate / 2)
     if window_size < 8:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from irtools.checks import check_mics
+from irtools.checks import check_int, check_mics
 from irtools.stft import stft
 
 _UPSAMPLING = 4
@@ -27,11 +27,6 @@ def gcc_phat(first: Tensor, second: Tensor, max_delay: int) -> tuple[Tensor, flo
     delay : float
         In samples, positive where ``second`` is late; NaN where either is silent or no peak lies inside.
 
-    Raises
-    ------
-    TypeError, ValueError
-        Invalid waveforms, or a ``max_delay`` that is not positive or not below the length.
-
     Notes
     -----
     The inverse transform of X_2 X_1* / |X_1 X_2|: every frequency has a say through its phase alone [1]_. It is
@@ -51,7 +46,7 @@ def gcc_phat(first: Tensor, second: Tensor, max_delay: int) -> tuple[Tensor, flo
     """
     pair = torch.stack([first, second]) if first.shape == second.shape else first
     check_mics(pair, min_mics=2, name="first, second")
-    _check_delay(max_delay, pair.shape[1])
+    check_int("max_delay", max_delay, 1, pair.shape[1] - 1, "samples (below the length)")
     spectra = torch.fft.rfft(pair.double(), 2 * pair.shape[1])
     fine = _correlation(spectra[1] * spectra[0].conj(), 2 * pair.shape[1], max_delay)
     return fine[::_UPSAMPLING], _peak(fine, -max_delay)
@@ -75,11 +70,6 @@ def arrival_delays(mics: Tensor, sample_rate: int, *, max_delay_s: float = 0.03,
     -------
     Tensor, shape (mics, sources), float64, in seconds
         0 on the diagonal, positive elsewhere; NaN where either microphone is silent or no cell is source n's.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Invalid microphones or sample rate, delays that do not fit the window.
 
     Notes
     -----
@@ -113,13 +103,6 @@ def arrival_delays(mics: Tensor, sample_rate: int, *, max_delay_s: float = 0.03,
                 fine = _correlation((spectra[k] * mine).sum(1), window_size, max_delay)[_UPSAMPLING * max_delay :]
                 delays[k, n] = _peak(fine, 0.0) / sample_rate
     return delays
-
-
-def _check_delay(max_delay, samples: int) -> None:
-    if isinstance(max_delay, bool) or not isinstance(max_delay, int):
-        raise TypeError(f"max_delay: expected an int in samples, got {type(max_delay).__name__} {max_delay!r}")
-    if not 1 <= max_delay < samples:
-        raise ValueError(f"max_delay: expected 1 to {samples - 1} samples (below the length), got {max_delay}")
 
 
 def _correlation(cross: Tensor, n_fft: int, max_delay: int) -> Tensor:
