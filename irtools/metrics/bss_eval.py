@@ -38,19 +38,16 @@ def bss_eval(
     ----------
     estimates, references : Tensor, shape (..., sources, samples), float32 or float64
         ``estimates[n]`` is the estimate of ``references[n]``: no permutation is searched.
-    window : int, optional
-        Samples per window; None, or more than there are, for one window over everything.
-    hop : int, optional
-        Samples from one window to the next; None for ``window`` (no overlap). A last incomplete window is dropped.
+    window, hop : int, optional
+        In samples. No window is one over everything, no hop a window; a last incomplete window is dropped.
     filter_length : int
         Taps of the distortion filters.
 
     Returns
     -------
     BssEval
-        ``sdr, isr, sir, sar``, each (..., sources, windows), float64, in dB. Silence is decided for each source and
-        window on its own: all four are NaN where the *reference* is silent (nothing to find), and ISR, SIR and SAR
-        are NaN where only the *estimate* is (it has no content to split; its SDR is 0 dB). Every other value stays.
+        Silence is decided for each source and window on its own: all four are NaN where the *reference* is silent
+        (nothing to find), and ISR, SIR and SAR where only the *estimate* is (no content to split; its SDR is 0 dB).
 
     Notes
     -----
@@ -62,18 +59,14 @@ def bss_eval(
     SDR = |s|² / |h - s|², ISR = |s|² / |e_spat|², SIR = |P_s h|² / |e_interf|², SAR = |P h|² / |e_artif|².
 
     As in version 4 [2]_ the filters are fitted once, on everything; a window's signals are cut out first and filtered
-    then, tails included. All references enter P together, so one call must hold all sources.
+    then, tails included. All references enter P together, so one call must hold all sources. SDR is
+    :func:`irtools.metrics.distortion.sdr` of the window.
 
-    Differs from museval, which it equals to 1e-4 dB wherever that gives a number that rounding does not decide:
-    a silent source makes museval drop the window for *all* sources, and refuse a recording where one is silent
-    throughout, while here such a source leaves the projection; the normal equations, with museval's loading of
-    2.2e-16 on the diagonal, are solved once for all estimates and by Cholesky; energies are taken in the frequency
-    domain (Parseval), so that no projection is synthesised. Where the references have no unique filters (one is a
-    delayed copy of another, or all lack the same band) the diagonal is loaded further, by 1e-14 of its mean or the
-    next power of ten that suffices: museval's SIR and SAR then change by many dB with the last bit of the input,
-    these do not. A SAR above 120 dB is rounding error in both.
-
-    Memory: the filters' spectra take 8 (sources + 1) · sources bytes per sample of the window.
+    Equals museval to 1e-4 dB wherever that gives a number that rounding does not decide (a SAR above 120 dB is
+    rounding in both). Differs in that a silent source makes museval drop the window for *all* sources, or refuse the
+    recording, while here it leaves the projection; and where the references have no unique filters (one is a delayed
+    copy of another, or all lack the same band): the diagonal, with museval's 2.2e-16 on it, is loaded further, by 1e-14
+    of its mean or the next power of ten that suffices, so that SIR and SAR do not hang on the last bit of the input.
 
     References
     ----------

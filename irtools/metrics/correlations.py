@@ -10,31 +10,9 @@ from torch import Tensor
 
 
 def correlations(first: Tensor, second: Sequence[Tensor], before: int, after: int) -> Tensor:
-    """Σ_t first_i(t) second_j(t + lag), zero beyond the ends, in float64.
+    """Σ_t first_i(t) second_j(t + lag) at the lags -before to after, zero beyond the ends: (..., I, J, lags), float64.
 
-    Parameters
-    ----------
-    first : Tensor, shape (..., I, samples)
-    second : sequence of Tensors, each of shape (..., rows, samples)
-        Their J rows together are the second signals.
-    before, after : int
-        The lags are -before to after.
-
-    Returns
-    -------
-    Tensor, shape (..., I, J, before + 1 + after)
-
-    Notes
-    -----
-    A block of the first signals meets as many samples of the second and ``before + after`` more. The products of
-    their spectra are summed over the blocks: one short inverse FFT per pair replaces one as long as the recording.
-
-    Examples
-    --------
-    >>> x = torch.tensor([[1.0, 2.0, 3.0]])
-    >>> correlations(x, [x, -x], 0, 2).round(decimals=4)[0]
-    tensor([[ 14.,   8.,   3.],
-            [-14.,  -8.,  -3.]], dtype=torch.float64)
+    The rows of ``second``, tensors one below the other, are the J second signals.
     """
     from scipy.fft import next_fast_len
 
@@ -62,10 +40,6 @@ def correlations(first: Tensor, second: Sequence[Tensor], before: int, after: in
 def block_toeplitz(lags: Tensor) -> Tensor:
     """Gram matrix of all signals at all delays, from their correlations at the lags 0 to taps - 1.
 
-    Entry ((i, a), (j, b)) is Σ_t s_i(t - a) s_j(t - b): symmetric, each block Toeplitz.
-
-    Examples
-    --------
     >>> block_toeplitz(torch.tensor([[[14.0, 8.0, 3.0]]]))
     tensor([[14.,  8.,  3.],
             [ 8., 14.,  8.],

@@ -17,21 +17,19 @@ from irtools.metrics.signals import blocks, check_signals, decibels, energy
 
 
 def sdr(estimates: Tensor, references: Tensor) -> Tensor:
-    """Signal-to-distortion ratio of BSS Eval v4 (images): a plain signal-to-noise ratio.
+    """Signal-to-distortion ratio of BSS Eval v4 (images) [1]_: a plain signal-to-noise ratio.
 
     NaN for a silent reference; 0 dB for a silent estimate of an active source.
 
     Notes
     -----
     SDR = 10 log10(|s|² / |s - ŝ|²). It depends on level, delay and polarity: a gain g on a perfect estimate
-    gives -20 log10|1 - g|. In BSS Eval v4 the distortion filters cancel out of this ratio [1]_.
+    gives -20 log10|1 - g|.
 
     References
     ----------
     .. [1] F.-R. Stöter, A. Liutkus, N. Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018.
 
-    Examples
-    --------
     >>> s = torch.tensor([[1.0, -2.0, 3.0]])
     >>> round(sdr(0.9 * s, s).item(), 4)
     20.0
@@ -57,8 +55,6 @@ def si_sdr(estimates: Tensor, references: Tensor, zero_mean: bool = False) -> Te
     ----------
     .. [1] J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey, "SDR - half-baked or well done?", ICASSP 2019.
 
-    Examples
-    --------
     >>> s = torch.tensor([[1.0, 1.0, 0.0]])
     >>> round(si_sdr(s + torch.tensor([0.1, -0.1, 0.0]), s).item(), 4)
     20.0
@@ -81,8 +77,6 @@ def gain_aligned_sdr(estimates: Tensor, references: Tensor) -> Tensor:
     -10 log10(1 - ρ²), while SI-SDR, which scales the reference instead, is 10 log10(ρ² / (1 - ρ²)): hence
     10^(this/10) = 1 + 10^(SI-SDR/10). The two agree for good estimates and part below about 10 dB.
 
-    Examples
-    --------
     >>> s = torch.tensor([[3.0, 4.0]])
     >>> round(gain_aligned_sdr(torch.tensor([[0.0, 9.0]]), s).item(), 4)
     4.437
@@ -93,28 +87,16 @@ def gain_aligned_sdr(estimates: Tensor, references: Tensor) -> Tensor:
 
 
 def delay_aligned_sdr(estimates: Tensor, references: Tensor, max_delay: int) -> tuple[Tensor, Tensor]:
-    """SDR after the best gain and the best whole-sample delay are applied to the estimate.
+    """SDR after the best gain and the best whole-sample delay are applied to the estimate, and that delay.
 
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples)
-    max_delay : int
-        Largest shift tried, in samples, either way; less than the number of samples.
-
-    Returns
-    -------
-    sdr_db : Tensor, shape (..., sources), float64, in dB
-        As :func:`gain_aligned_sdr`.
-    delay_samples : Tensor, shape (..., sources), int64
-        By how much the estimate is late; negative when it is early, 0 where either is silent.
+    ``max_delay``, below the number of samples, is the largest tried either way. The delay, int64, is by how many
+    samples the estimate is late; 0 where either is silent.
 
     Notes
     -----
     10 log10(|s|² / min over g, d of Σ_t (s(t) - g ŝ(t + d))²), ŝ zero outside its samples. For every d the best g
     removes <s, ŝ_d>² / |ŝ_d|² from |s|², so the shift found is the exact minimum.
 
-    Examples
-    --------
     >>> s = torch.tensor([[0.0, 1.0, 2.0, -1.0, 0.0, 0.0, 0.0]])
     >>> value, delay = delay_aligned_sdr(0.5 * s.roll(2, -1), s, max_delay=3)
     >>> value.item() > 100, delay.item()

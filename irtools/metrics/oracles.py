@@ -1,6 +1,7 @@
 """Ceilings: what a kind of method could reach at best on a recording, had it been told the truth.
 
 They need the references, or Λ, that no live recording has: a chapter shows them beside its method, never as one.
+All take microphones of shape (mics, samples), and give sources as heard at their own microphones, (sources, samples).
 """
 
 from __future__ import annotations
@@ -17,23 +18,11 @@ _FREQS_AT_ONCE = 256
 
 
 def inverse_oracle(mics: Tensor, gains, *, assignment=None) -> Tensor:
-    """Sources by the pseudo-inverse of the true Λ: what knowing Λ exactly is worth.
+    """Sources by the pseudo-inverse of the true Λ, ``gains``: what knowing Λ exactly is worth.
 
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    gains : Tensor or nested sequence, shape (mics, sources)
-        The true Λ, in amplitude.
-    assignment : sequence of int, optional
-        Close microphone of each source; microphone n for source n by default.
-
-    Notes
-    -----
     ŝ_n = λ_{a(n),n} (Λ⁺ X)_n. Without noise, and with Λ of full column rank, this is exact. With sensor noise it is no
     upper bound: where Λ is ill-conditioned it amplifies the noise, which :func:`linear_oracle` weighs against bleed.
 
-    Examples
-    --------
     >>> gains = torch.tensor([[1.0, 0.5], [0.25, 1.0]])
     >>> sources = torch.tensor([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]])
     >>> torch.allclose(inverse_oracle(gains @ sources, gains), sources, atol=1e-6)
@@ -52,35 +41,22 @@ def linear_oracle(
     *,
     window_size: int | None = None,
     hop: int | None = None,
-    window: str = "hann",
 ) -> Tensor:
     """The references as the best linear combination of the microphones: the ceiling of all linear methods.
 
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    references : Tensor, shape (sources, samples)
-        Each source as heard at its own microphone.
-    window_size : int, optional
-        In samples: one complex matrix a frequency of :func:`irtools.stft.stft`. None is one real matrix for the whole
-        recording, the ceiling of instantaneous demixing.
-    hop : int, optional
-        In samples; a quarter of the window by default.
-    window : "hann" or "hamming"
+    Without ``window_size`` one real matrix for the whole recording, the ceiling of instantaneous demixing; with it one
+    complex matrix per frequency of :func:`irtools.stft.stft`, whose hop is a quarter of the window by default.
 
     Notes
     -----
     W = argmin ‖S - W X‖² = S Xᴴ (X Xᴴ)⁺, on the samples or for each frequency on its frames, constant in time. On
     samples no instantaneous demixing has a higher SI-SDR. With a window the optimum is that of spectra, which the
     overlapping frames of a waveform only approximate, and a filter no longer than the window: methods with longer
-    filters can pass it. A frequency has T = 1 + samples / hop frames for K unknowns a source: where T is not much
+    filters can pass it. A frequency has T = 1 + samples / hop frames for K unknowns per source: where T is not much
     larger than K the fit follows the recording and says nothing.
 
-    Examples
-    --------
     >>> sources = torch.randn(2, 2000, generator=torch.Generator().manual_seed(0))
-    >>> mics = torch.tensor([[1.0, 0.5], [0.25, 1.0]]) @ sources
-    >>> found = linear_oracle(mics, sources)
+    >>> found = linear_oracle(torch.tensor([[1.0, 0.5], [0.25, 1.0]]) @ sources, sources)
     >>> torch.allclose(found, sources, atol=1e-5)
     True
     """
@@ -88,13 +64,13 @@ def linear_oracle(
     if window_size is None:
         x, s = mics.double(), references.double()
         return (_least_squares(x[None], s[None])[0] @ x).to(mics.dtype)
-    shape = {"window_size": window_size, "hop": window_size // 4 if hop is None else hop, "window": window}
-    x, s = (stft(waveforms.double(), **shape).transpose(0, 1) for waveforms in (mics, references))
+    shape = window_size, window_size // 4 if hop is None else hop
+    x, s = (stft(waveforms.double(), *shape).transpose(0, 1) for waveforms in (mics, references))
     demixed = [
         _least_squares(some_x, some_s) @ some_x
         for some_x, some_s in zip(x.split(_FREQS_AT_ONCE), s.split(_FREQS_AT_ONCE), strict=True)
     ]
-    return istft(torch.cat(demixed).transpose(0, 1), mics.shape[1], **shape).to(mics.dtype)
+    return istft(torch.cat(demixed).transpose(0, 1), mics.shape[1], *shape).to(mics.dtype)
 
 
 def mask_oracle(
@@ -103,23 +79,8 @@ def mask_oracle(
     *,
     assignment=None,
     window_size: int = 2048,
-    hop: int | None = None,
-    window: str = "hann",
 ) -> Tensor:
-    """The own microphone through the Wiener mask of the true powers: what masks of one microphone aim at.
-
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-    references : Tensor, shape (sources, samples)
-        Each source as heard at its own microphone.
-    assignment : sequence of int, optional
-        Close microphone of each source; microphone n for source n by default.
-    window_size : int
-        In samples.
-    hop : int, optional
-        In samples; a quarter of the window by default.
-    window : "hann" or "hamming"
+    """The own microphone through the Wiener mask of the true powers [1]_: what masks of one microphone aim at.
 
     Notes
     -----
@@ -130,22 +91,16 @@ def mask_oracle(
     ----------
     .. [1] E. Vincent, R. Gribonval, M. D. Plumbley, "Oracle estimators for the benchmarking of source separation
        algorithms", Signal Processing 87(8), 2007.
-
-    Examples
-    --------
-    >>> s = torch.randn(1, 2000, generator=torch.Generator().manual_seed(0))
-    >>> torch.allclose(mask_oracle(s, s, window_size=256), s, atol=1e-5)
-    True
     """
     _check_pair(mics, references)
     close_mics = check_assignment(assignment, len(mics), len(references))
-    shape = {"window_size": window_size, "hop": window_size // 4 if hop is None else hop, "window": window}
+    shape = window_size, window_size // 4
     estimates = torch.empty_like(references)
     for n, mic in enumerate(close_mics):
-        x, s = stft(mics[mic].double(), **shape), stft(references[n].double(), **shape)
+        x, s = stft(mics[mic].double(), *shape), stft(references[n].double(), *shape)
         own, other = s.abs().square(), (x - s).abs().square()
         mask = own / (own + other).clamp(min=torch.finfo(torch.float64).tiny)
-        estimates[n] = istft(mask * x, mics.shape[1], **shape).to(mics.dtype)
+        estimates[n] = istft(mask * x, mics.shape[1], *shape).to(mics.dtype)
     return estimates
 
 

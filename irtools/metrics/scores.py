@@ -29,32 +29,9 @@ LABELS = {
 class Scores:
     """The scores of N estimates against their references, in dB, float64.
 
-    Attributes
-    ----------
-    names : tuple of str
-        Of the sources.
-    sample_rate : int
-        In Hz.
-    window_s, hop_s : float
-        Windows of the four ratios of BSS Eval, in s.
-    filter_length : int
-        Taps of their distortion filters.
-    max_delay_s : float
-        Largest delay tried by ``delay_aligned_sdr``, in s.
-    sdr, isr, sir, sar : Tensor, shape (sources, windows)
-        BSS Eval v4 (images), see :func:`irtools.metrics.bss_eval.bss_eval`; NaN where a window does not count.
-    si_sdr, gain_aligned_sdr, delay_aligned_sdr : Tensor, shape (sources,)
-        On the whole signal, see :mod:`irtools.metrics.distortion`; NaN for a silent source.
-    delay_samples : Tensor, shape (sources,), int64
-        Delay that ``delay_aligned_sdr`` removed.
-    residual_bleed_db : Tensor, shape (sources, sources)
-        ``[n, j]``: source j in estimate n relative to source n, see :func:`irtools.metrics.bleed.residual_bleed_db`.
-    si_sdr_improvement : Tensor, shape (sources,), or None
-        SI-SDR of the estimates less that of the inputs, where inputs were given.
-    sdr_improvement : Tensor, shape (sources, windows), or None
-        The same for SDR, window by window.
-    gains_error : float or None
-        See :func:`irtools.metrics.bleed.gains_error`, where both matrices were given.
+    The four ratios of BSS Eval are of shape (sources, windows), NaN where a window does not count; all else is on the
+    whole signal, (sources,), NaN for a silent source, but ``residual_bleed_db[n, j]``: source j in estimate n.
+    Improvements are over the inputs, None where there were none; so is ``gains_error`` without both matrices.
     """
 
     names: tuple[str, ...]
@@ -150,7 +127,7 @@ class Scores:
         }
 
     def rows(self) -> list[list[str]]:
-        """Header and body of the table as cells: metric, statistic, one column a source, overall."""
+        """Header and body of the table as cells: metric, statistic, one column per source, overall."""
         body = [["dB", "over windows", *self.names, "overall"]]
         for metric in self.metrics:
             statistics = {"mean": self.mean, "median": self.median}

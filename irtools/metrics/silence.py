@@ -38,11 +38,7 @@ class ActivityScores(NamedTuple):
 def silence_scores(estimates: Tensor, references: Tensor, *, frame: int) -> SilenceScores:
     """Energy of an estimate where its source is digitally silent, and the reverse.
 
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
-    frame : int
-        Samples; 1 s as published. Frames do not overlap, and an incomplete last one is dropped.
+    ``frame`` is in samples, 1 s as published. Frames do not overlap, and an incomplete last one is dropped.
 
     Notes
     -----
@@ -54,10 +50,7 @@ def silence_scores(estimates: Tensor, references: Tensor, *, frame: int) -> Sile
     ----------
     .. [1] K. Schulze-Forster, C. Doire, G. Richard, R. Badeau, "Weakly informed audio source separation", WASPAA 2019.
 
-    Examples
-    --------
-    >>> reference = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
-    >>> estimate = torch.tensor([[1.0, 1.0, 0.0, 0.1]])
+    >>> reference, estimate = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[1.0, 1.0, 0.0, 0.1]])
     >>> round(silence_scores(estimate, reference, frame=2).pes.item(), 4)
     -20.0
     """
@@ -82,39 +75,28 @@ def activity_scores(
     frame_s: float = 0.02,
     threshold_db: float = -40.0,
 ) -> ActivityScores:
-    """Level of an estimate where its source rests, and how often both are active at the same time.
+    """Level of an estimate where its source rests, and how often both are active at the same time, after [1]_.
 
-    Parameters
-    ----------
-    estimates, references : Tensor, shape (..., sources, samples), float32 or float64
-    sample_rate : int
-        In Hz.
-    segment_s : float
-        In s; by default 4096 samples at 22.05 kHz, as published.
-    frame_s : float
-        In s, of the decision active or not.
-    threshold_db : float
-        A frame is active whose mean square is above this, relative to the loudest frame of the reference.
+    A frame of ``frame_s`` is active whose mean square is above ``threshold_db`` relative to the loudest frame of the
+    reference. A segment of ``segment_s`` (4096 samples at 22.05 kHz, as published) rests if at most half of its frames
+    are active in the reference.
 
     Notes
     -----
-    A segment rests if at most half of the frames in it are active in the reference. Its PES is the level of the
-    estimate there, 20 log10 of its root mean square, at least -120 dB; the published code has median and mean over all
-    segments of all songs, this has them for each source. Agreement is the share of all frames, resting or not, where
-    the decision for estimate and reference is the same ("VAD" in the publication [1]_).
+    PES is the level of the estimate in a resting segment, 20 log10 of its root mean square, at least -120 dB; the
+    published code has median and mean over all segments of all songs, this has them for each source. Agreement is the
+    share of all frames where the decision for estimate and reference is the same ("VAD" in [1]_).
 
-    Differs from [1]_ in the detector: there it is the voice activity detector of WebRTC at 16 kHz, made for speech,
-    here a threshold on energy, as most stems are no voices. A silent reference is active nowhere, and its threshold is
-    then that of full scale. Differs from its code in the floor, -2000 dB there. The numbers of the two definitions
-    of PES do not compare: :func:`silence_scores` sums energy over a frame, this takes the mean of the squares.
+    Differs from [1]_ in the detector, there the voice activity detector of WebRTC at 16 kHz: it is made for speech, and
+    most stems are no voices. A silent reference is active nowhere, and its threshold is then that of full scale.
+    Differs from its code in the floor, -2000 dB there. The two definitions of PES do not compare:
+    :func:`silence_scores` sums energy over a frame, this takes the mean of the squares.
 
     References
     ----------
     .. [1] C. Garoufis, A. Zlatintsi, P. Maragos, "HTMD-Net: a hybrid masking-denoising approach to time-domain
        monaural singing voice separation", EUSIPCO 2021.
 
-    Examples
-    --------
     >>> reference = torch.cat([torch.ones(1, 1000), torch.zeros(1, 1000)], 1)
     >>> found = activity_scores(reference + 0.1, reference, 1000, segment_s=0.5)
     >>> round(found.pes_median.item(), 4), found.agreement.item()

@@ -81,6 +81,14 @@ def test_the_matrix_is_what_the_weights_of_the_microphones_mean(mixture):
     assert product[OFF].abs().max() < 1e-12 and (product.diagonal() > 0).all() and (matrix.diagonal() == 1).all()
 
 
+def test_noise_far_below_the_music_says_nothing_about_bleed(mixture):
+    """Twice as much noise as music, 70 dB below it and in the first microphone hardly any, leaves the matrix alone."""
+    level = mixture.mics.square().mean().sqrt() * torch.tensor([[1e-5], [3e-4], [3e-4]], dtype=torch.float64)
+    hiss = level * noise(3, 2 * mixture.mics.shape[1], seed=5)
+    found, expected = bleed_matrix(torch.cat([mixture.mics, hiss], 1), RATE), bleed_matrix(mixture.mics, RATE)
+    assert (10 * (found / expected).log10()).abs().max() < 0.3
+
+
 def test_two_microphones_that_hear_the_same_have_no_matrix():
     same = noise(1, 4 * RATE).repeat(2, 1)
     assert bleed_matrix(same, RATE).isnan().all()
@@ -312,9 +320,8 @@ def test_musical_noise_of_silence_is_not_defined():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: bleed_matrix(x, RATE, margin=1.0), ValueError, "margin"),
         (lambda x: bleed_matrix(x[0], RATE), ValueError, "mics"),
-        (lambda x: band_powers(x, RATE, window_s=1e-4), ValueError, "window_s"),
+        (lambda x: band_powers(x, 10), ValueError, "sample_rate"),
         (lambda x: detect_rests(x, RATE, margin=0.0), ValueError, "margin"),
         (lambda x: detect_rests(x, RATE, unexplained=1.5), ValueError, "unexplained"),
         (lambda x: detect_rests(x, RATE, least_s=-1.0), ValueError, "least_s"),

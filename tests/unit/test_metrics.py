@@ -66,15 +66,15 @@ def test_aligned_ratios_do_not_see_the_gain(seed, gain):
         assert close(metric(h, gain * s), metric(h, s), 1e-6)
 
 
-@given(seed=seeds, mixed=st.floats(0.0, 20.0))
+@given(seed=seeds, mixed=st.floats(1e-6, 20.0))
 @QUICK
 def test_si_sdr_and_gain_aligned_sdr_are_one_correlation(seed, mixed):
+    """The distortion is above 1e-12 of the energy; its own rounding, 1e-16 of the amplitude, is 1e-10 of it."""
     s = noise(2, 200, seed=seed)
     h = s + mixed * noise(2, 200, seed=seed + 1)
-    if mixed > 1e-4:
-        aligned, invariant = 10 ** (gain_aligned_sdr(h, s) / 10), 10 ** (si_sdr(h, s) / 10)
-        assert torch.allclose(aligned, 1 + invariant, rtol=1e-6)
-    assert (gain_aligned_sdr(h, s) >= sdr(h, s) - 1e-9).all()
+    aligned, invariant = 10 ** (gain_aligned_sdr(h, s) / 10), 10 ** (si_sdr(h, s) / 10)
+    assert torch.allclose(aligned, 1 + invariant, rtol=1e-6)
+    assert (gain_aligned_sdr(h, s) >= sdr(h, s) - 1e-6).all()
 
 
 def test_si_sdr_with_the_means_removed():

@@ -39,11 +39,14 @@ def test_without_noise_every_linear_oracle_is_exact_and_no_mask_is_better(n, ext
             linear_oracle(stage.mics, stage.references, **SMALL),
         )
     ]
-    assert all((score > 150).all() for score in scores)
+    assert (torch.stack(scores) > 150).all()
     assert torch.allclose(inverse_oracle(stage.mics, stage.gains), stage.references)
     if n > 1:
-        masked = si_sdr(mask_oracle(stage.mics, stage.references, **SMALL), stage.references)
-        assert (masked < 40).all() and (masked > si_sdr(stage.mics[:n], stage.references)).all()
+        masked = si_sdr(mask_oracle(stage.mics, stage.references, window_size=64), stage.references)
+        untouched = si_sdr(stage.mics[:n], stage.references)
+        assert (masked < torch.stack(scores).amin(0) - 100).all()
+        # Beside hardly any bleed a mask may take as much of the source.
+        assert (masked > untouched)[untouched < 30].all()
 
 
 @settings(max_examples=15, deadline=None)
@@ -117,10 +120,9 @@ def test_oracles_of_spectra_are_their_equations():
     mics, references = stage.mics[:, :500], stage.references[:, :500]
     taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64)
     masked, demixed = by_loops(mics.numpy(), references.numpy(), taper, 16)
-    assert np.abs(mask_oracle(mics, references, **SMALL).numpy() - masked).max() < 1e-9
+    assert np.abs(mask_oracle(mics, references, window_size=64).numpy() - masked).max() < 1e-9
     assert np.abs(linear_oracle(mics, references, **SMALL).numpy() - demixed).max() < 1e-9
-    for oracle in (mask_oracle, linear_oracle):
-        assert torch.equal(oracle(mics, references, window_size=64), oracle(mics, references, **SMALL))
+    assert torch.equal(linear_oracle(mics, references, window_size=64), linear_oracle(mics, references, **SMALL))
 
 
 def test_a_mask_separates_what_does_not_overlap_and_nothing_that_does():
@@ -130,7 +132,7 @@ def test_a_mask_separates_what_does_not_overlap_and_nothing_that_does():
     assert (si_sdr(mask_oracle(mics, sources, window_size=512), sources) > 40).all()
     source = noise(1)
     # Bleed that is the source itself at half its level: the mask is 1 / (1 + 0.25) everywhere.
-    found = mask_oracle(1.5 * source, source, **SMALL)
+    found = mask_oracle(1.5 * source, source, window_size=64)
     assert torch.allclose(found, 1.2 * source, atol=1e-9)
 
 
@@ -140,7 +142,7 @@ def test_oracles_follow_scale_and_order(scale):
     for oracle in (
         lambda mics, references: linear_oracle(mics, references),
         lambda mics, references: linear_oracle(mics, references, **SMALL),
-        lambda mics, references: mask_oracle(mics, references, **SMALL),
+        lambda mics, references: mask_oracle(mics, references, window_size=64),
     ):
         found = oracle(stage.mics, stage.references)
         assert torch.allclose(oracle(scale * stage.mics, scale * stage.references), scale * found, rtol=1e-6)
@@ -158,7 +160,7 @@ def test_a_quiet_microphone_counts_as_much_as_a_loud_one():
 def test_the_close_microphones_may_be_in_any_order():
     stage = scene(4, 2, assignment=(3, 1), noise_db=-30)
     inverted = inverse_oracle(stage.mics, stage.gains, assignment=(3, 1))
-    masked = mask_oracle(stage.mics, stage.references, assignment=(3, 1), **SMALL)
+    masked = mask_oracle(stage.mics, stage.references, assignment=(3, 1), window_size=64)
     assert (si_sdr(inverted, stage.references) > 20).all()
     assert (si_sdr(masked, stage.references) > si_sdr(stage.mics[[3, 1]], stage.references)).all()
 
@@ -173,7 +175,7 @@ def test_silence_a_silent_source_and_short_recordings(dtype, samples):
             inverse_oracle(sources, gains),
             linear_oracle(sources, sources),
             linear_oracle(sources, sources, **SMALL),
-            mask_oracle(sources, sources, **SMALL),
+            mask_oracle(sources, sources, window_size=64),
         ):
             assert found.dtype == dtype and found.shape == sources.shape
             assert torch.allclose(found, sources, atol=1e-4)

@@ -10,20 +10,10 @@ from irtools.stft import stft
 
 
 def coherence(waveforms: Tensor, *, weighting: str = "none", window_size: int = 2048, hop: int = 512) -> Tensor:
-    """Magnitude-squared coherence of each pair of waveforms, in one number per pair.
+    """Magnitude-squared coherence of each pair of waveforms, in one number per pair: (mics, mics), float64, 0 to 1.
 
-    Parameters
-    ----------
-    waveforms : Tensor, shape (mics, samples), float32 or float64
-    weighting : {"none", "power"}
-        How frequencies are averaged: all alike, or each by the geometric mean of the two powers there.
-    window_size, hop : int
-        Of the spectra, in samples.
-
-    Returns
-    -------
-    Tensor, shape (mics, mics), float64, 0 to 1
-        1 on the diagonal; 0 beside a silent waveform.
+    Frequencies count alike, or with ``weighting="power"`` each by the geometric mean of the two powers there. 1 on the
+    diagonal; 0 beside a silent waveform.
 
     Notes
     -----
@@ -31,8 +21,6 @@ def coherence(waveforms: Tensor, *, weighting: str = "none", window_size: int = 
     as there are: of T independent ones, two independent noises have 1/T and not 0. Music played together is coherent
     without any bleed, so that less is not always better.
 
-    Examples
-    --------
     >>> noise = torch.randn(2, 80000, generator=torch.Generator().manual_seed(0))
     >>> apart, together = (coherence(x)[0, 1].item() for x in (noise, noise + noise.flip(0)))
     >>> apart < 0.05, together > 0.95
@@ -50,7 +38,7 @@ def coherence(waveforms: Tensor, *, weighting: str = "none", window_size: int = 
     return ((value * weights).sum(2) / torch.where(total > 0, total, 1.0)).clamp(max=1.0).fill_diagonal_(1.0)
 
 
-def mean_coherence(waveforms: Tensor, *, weighting: str = "none", window_size: int = 2048, hop: int = 512) -> float:
+def mean_coherence(waveforms: Tensor, *, weighting: str = "none") -> float:
     """Mean of :func:`coherence` over all pairs of different waveforms; NaN for one waveform."""
-    matrix = coherence(waveforms, weighting=weighting, window_size=window_size, hop=hop)
+    matrix = coherence(waveforms, weighting=weighting)
     return float(matrix[torch.ones_like(matrix).triu(1).bool()].mean())

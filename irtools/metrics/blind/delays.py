@@ -6,40 +6,28 @@ import torch
 from torch import Tensor
 
 from irtools.checks import check_int, check_mics
+from irtools.metrics.blind.bleed_matrix import WINDOW_S
 from irtools.stft import stft
 
 _UPSAMPLING = 4
 
 
 def gcc_phat(first: Tensor, second: Tensor, max_delay: int) -> tuple[Tensor, float]:
-    """Delay of the second waveform after the first, by generalised cross-correlation with phase transform.
+    """Delay of the second waveform after the first, by generalised cross-correlation with phase transform [1]_.
 
-    Parameters
-    ----------
-    first, second : Tensor, shape (samples,), float32 or float64
-    max_delay : int
-        Largest delay looked for, in samples, either way.
-
-    Returns
-    -------
-    curve : Tensor, shape (2 * max_delay + 1,), float64
-        The correlation at delays of -max_delay to max_delay samples; 1 for a copy.
-    delay : float
-        In samples, positive where ``second`` is late; NaN where either is silent or no peak lies inside.
+    The first result is the correlation at delays of -max_delay to max_delay samples, 1 for a copy; the second the delay
+    in samples, positive where ``second`` is late, NaN where either is silent or no peak lies inside.
 
     Notes
     -----
-    The inverse transform of X_2 X_1* / |X_1 X_2|: every frequency has a say through its phase alone [1]_. It is
-    computed on a grid four times as fine, and the vertex of a parabola through the peak and its neighbours is the
-    delay.
+    The inverse transform of X_2 X_1* / |X_1 X_2|: every frequency has a say through its phase alone. It is computed on
+    a grid four times as fine, and the vertex of a parabola through the peak and its neighbours is the delay.
 
     References
     ----------
     .. [1] C. Knapp, G. Carter, "The generalized correlation method for estimation of time delay", IEEE Trans. ASSP
        24(4), 1976.
 
-    Examples
-    --------
     >>> noise = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     >>> round(gcc_phat(noise, 0.1 * noise.roll(7), 20)[1], 2)
     7.0
@@ -52,24 +40,11 @@ def gcc_phat(first: Tensor, second: Tensor, max_delay: int) -> tuple[Tensor, flo
     return fine[::_UPSAMPLING], _peak(fine, -max_delay)
 
 
-def arrival_delays(mics: Tensor, sample_rate: int, *, max_delay_s: float = 0.03, window_s: float = 0.37) -> Tensor:
-    """How much later each source arrives at the other microphones than at its own, from the microphones alone.
+def arrival_delays(mics: Tensor, sample_rate: int, *, max_delay_s: float = 0.03) -> Tensor:
+    """How much later, in seconds, each source arrives at the other microphones than at its own.
 
-    Parameters
-    ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-        Microphone n is the close microphone of source n.
-    sample_rate : int
-        In Hz.
-    max_delay_s : float
-        Largest delay looked for; 0.03 s are ten metres.
-    window_s : float
-        Window of the spectra, in seconds; more than twice ``max_delay_s``.
-
-    Returns
-    -------
-    Tensor, shape (mics, sources), float64, in seconds
-        0 on the diagonal, positive elsewhere; NaN where either microphone is silent or no cell is source n's.
+    Of shape (mics, sources), float64: 0 on the diagonal, positive elsewhere; NaN where either microphone is silent or
+    no cell is source n's. ``max_delay_s`` is the largest looked for (0.03 s are ten metres), below 0.18 s.
 
     Notes
     -----
@@ -78,8 +53,6 @@ def arrival_delays(mics: Tensor, sample_rate: int, *, max_delay_s: float = 0.03,
     A source is nearest to its own microphone, so only peaks above zero are looked at. In a room the strongest peak may
     be that of a reflection.
 
-    Examples
-    --------
     >>> noise = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     >>> mics = noise + 0.3 * noise.flip(0).roll(40, 1)
     >>> (arrival_delays(mics, 8000) * 8000).round()
@@ -87,9 +60,9 @@ def arrival_delays(mics: Tensor, sample_rate: int, *, max_delay_s: float = 0.03,
             [40.,  0.]], dtype=torch.float64)
     """
     check_mics(mics, sample_rate)
-    window_size, max_delay = 2 * round(window_s * sample_rate / 2), round(max_delay_s * sample_rate)
+    window_size, max_delay = 2 * round(WINDOW_S * sample_rate / 2), round(max_delay_s * sample_rate)
     if not 1 <= max_delay < window_size // 2:
-        raise ValueError(f"max_delay_s: expected one sample to half of window_s = {window_s} s, got {max_delay_s}")
+        raise ValueError(f"max_delay_s: expected one sample to half of {WINDOW_S} s, got {max_delay_s}")
     spectra = stft(mics.double(), window_size, window_size // 2)
     power = spectra.abs().square()
     level = power.mean((1, 2), keepdim=True)
