@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -22,7 +22,9 @@ from irtools.band.composition import LINEUPS, compose
 from irtools.band.composition.dice import Dice
 from irtools.band.composition.drums import GROOVES
 from irtools.band.composition.harmony import PROGRESSIONS, parse_chord, voice_chord
+from irtools.band.composition.instruments import Instrument
 from irtools.band.composition.metres import METRES, Clock
+from irtools.band.composition.notation import Bend, Note, Part, Score, Stem
 from irtools.band.composition.sketch import Gesture, Sketch, perform
 from irtools.band.songs import render_song, songs, split_of
 
@@ -217,6 +219,62 @@ def test_a_seed_plays_the_same_music_as_long_as_the_version_stays():
 
 # Sound
 
+FLUTE = Instrument("flute", 73, 60, 84, -17.5)
+
+
+def play(*notes, program=73, part_db=0.0, stem_db=0.0, shelf=(1000.0, 0.0), bends=(), drums=False):
+    """One second of a stem of one part at 16 kHz, float64."""
+    part = Part(replace(FLUTE, program=program), drums, part_db, notes, bends)
+    score = Score(None, 1.0, (), (Stem("stem", stem_db, *shelf, (part,)),))
+    return synthesis.render(score, 16000)[0].astype(np.float64)
+
+
+def spectrum_of(sound):
+    return np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+
+
+NOTE = Note(0.1, 0.8, 72, 60)
+
+
+@pytest.mark.parametrize("level", ["part_db", "stem_db"])
+def test_a_level_in_decibels_is_the_gain_of_the_sound(level):
+    np.testing.assert_allclose(play(NOTE, **{level: -12.0}), 10 ** (-12 / 20) * play(NOTE), rtol=0, atol=1e-7)
+
+
+def test_a_note_has_its_pitch_and_a_bend_raises_it_by_semitones():
+    assert spectrum_of(play(NOTE)).argmax() == pytest.approx(523.25, abs=3)
+    assert spectrum_of(play(NOTE, bends=(Bend(0.0, 5.0),))).argmax() == pytest.approx(523.25 * 2 ** (5 / 12), abs=4)
+
+
+def test_programs_and_drums_are_other_sounds():
+    sounds = [
+        play(NOTE),
+        play(NOTE, program=0),
+        play(replace(NOTE, pitch=38)),
+        play(replace(NOTE, pitch=38), drums=True),
+    ]
+    assert max(np.corrcoef(sounds)[~np.eye(4, dtype=bool)]) < 0.9 and all(sound.any() for sound in sounds)
+
+
+def test_a_shelf_lifts_what_is_above_its_corner():
+    plain, lifted = (spectrum_of(play(NOTE, program=48, part_db=-12.0, shelf=(1500.0, db))) for db in (0.0, 6.0))
+    # First order, |H|² = (1 + high² w²) / (1 + w²), with w = 1 at the corner after the bilinear transform.
+    w = np.tan(np.pi * np.arange(8001) / 16000) / np.tan(np.pi * 1500 / 16000)
+    response = (1 + 10**0.6 * w**2) / (1 + w**2)
+    for low, high in ((450, 600), (1000, 2000), (5000, 7500)):
+        band = slice(low, high)
+        expected = (response[band] * plain[band] ** 2).sum() / (plain[band] ** 2).sum()
+        assert (lifted[band] ** 2).sum() / (plain[band] ** 2).sum() == pytest.approx(expected, rel=0.01)
+
+
+def test_a_song_that_would_clip_is_turned_down_as_a_whole(monkeypatch):
+    score = compose(2, "pop", 2.0)
+    plain = synthesis.render(score, 8000)
+    peak = max(np.abs(plain).max(), np.abs(plain.sum(0)).max())
+    assert peak < synthesis.CEILING
+    monkeypatch.setattr(synthesis, "CEILING", peak / 4)
+    np.testing.assert_allclose(synthesis.render(score, 8000), plain / 4, rtol=1e-5, atol=1e-8)
+
 
 @pytest.mark.parametrize(("seconds", "rate"), [(1.0, 44100), (0.37, 22050), (1.3337, 48000)])
 def test_length_type_and_names(seconds, rate):
@@ -396,6 +454,12 @@ def test_the_cache_is_bounded_and_keeps_the_newest(tmp_path):
 def test_every_seed_is_in_exactly_one_split(seed, lineup):
     first = {split: next(songs(split, lineup=lineup, start=seed)) for split in ("train", "validation", "test")}
     assert [split for split, least in first.items() if least == seed] == [split_of(seed, lineup)]
+
+
+def test_a_seed_stays_in_its_split_for_good():
+    # Weights were trained on the songs of one split and are compared on those of another.
+    first = {lineup: list(islice(songs("test", lineup=lineup), 4)) for lineup in LINEUPS}
+    assert first == {"pop": [12, 21, 45, 68], "carnatic": [45, 49, 53, 58], "carnatic-tambura": [40, 45, 50, 53]}
 
 
 def test_splits_are_disjoint_rising_and_of_the_stated_shares():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from irtools.checks import check_choice
 from irtools.recording.datasets.falcon import falcon69
 from irtools.recording.datasets.musdb18 import musdb18hq_songs
 from irtools.recording.datasets.saraga import saraga_songs
@@ -23,7 +24,7 @@ DATASETS = {"musdb18hq": musdb18hq_songs, "saraga": saraga_songs, "folder": fold
 
 
 def list_songs(root, dataset: str = "folder", **options) -> list[Song]:
-    """The songs of a data set on disk, not yet read.
+    """The songs of a data set on disk, not yet read: :meth:`Song.load` reads one, :func:`split_songs` splits them.
 
     Parameters
     ----------
@@ -33,16 +34,6 @@ def list_songs(root, dataset: str = "folder", **options) -> list[Song]:
         Its layout: see :func:`folder_songs`, :func:`musdb18hq_songs` and :func:`saraga_songs`.
     **options
         Passed on to that function.
-
-    Returns
-    -------
-    list of Song
-        Each is read by :meth:`Song.load`, and they are split by :func:`split_songs`.
-
-    Raises
-    ------
-    ValueError
-        An unknown data set, or a folder of another layout.
 
     Examples
     --------
@@ -54,6 +45,4 @@ def list_songs(root, dataset: str = "folder", **options) -> list[Song]:
     [('bass', 'vocals')]
     >>> root.cleanup()
     """
-    if dataset not in DATASETS:
-        raise ValueError(f"dataset: expected one of {', '.join(DATASETS)}, got {dataset!r}")
-    return DATASETS[dataset](root, **options)
+    return DATASETS[check_choice("dataset", dataset, DATASETS)](root, **options)

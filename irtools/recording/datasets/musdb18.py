@@ -12,47 +12,11 @@ _LAYOUT = "train/ and test/ with folders 'Artist - Title' of mixture, vocals, ba
 
 
 def musdb18hq_songs(root, *, channels: str = "mean") -> list[Song]:
-    """The songs of MUSDB18-HQ, listed by the `musdb` package.
+    """The songs of MUSDB18-HQ (doi:10.5281/zenodo.3338373), listed by the package `musdb`, which needs ffmpeg.
 
-    Parameters
-    ----------
-    root : path
-        Holds ``{train,test}/<Artist - Title>/{mixture,vocals,bass,drums,other}.wav``; one of the two is enough.
-    channels : {"mean", "left", "right"}
-        What the stereo files become.
-
-    Returns
-    -------
-    list of Song
-        Stems in the order vocals, bass, drums, other; ``part`` is the official split, with the 14 validation songs
-        that `musdb` takes out of the training songs; ``group`` is the artist.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        The `musdb` package is not installed.
-    RuntimeError
-        ``ffmpeg`` or ``ffprobe``, which `musdb` needs, is not on the PATH.
-    ValueError
-        Not this layout, or a stem is missing.
-
-    Notes
-    -----
-    `musdb` says which songs there are and where each belongs. Samples are read by
-    :class:`~irtools.recording.reading.MultitrackReader` and not by `musdb`, which decodes through ffmpeg to 16 bits.
-    In the official split some artists have songs both in training and in validation.
-
-    References
-    ----------
-    Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis, R. Bittner: MUSDB18-HQ, an uncompressed version of MUSDB18,
-    2019, doi:10.5281/zenodo.3338373.
-
-    Examples
-    --------
-    >>> musdb18hq_songs("/no/such/place")
-    Traceback (most recent call last):
-      ...
-    ValueError: /no/such/place: holds neither train/ nor test/; expected train/ and test/ with folders ...
+    ``root`` holds ``{train,test}/<Artist - Title>/{mixture,vocals,bass,drums,other}.wav``; one of the two is enough.
+    ``part`` is the official split, with the 14 validation songs that `musdb` takes out of the training songs; some
+    artists have songs in both. Samples are not read by `musdb`, which decodes through ffmpeg to 16 bits.
     """
     root = Path(root)
     subsets = [subset for subset in ("train", "test") if (root / subset).is_dir()]

@@ -10,76 +10,31 @@ from pathlib import Path
 import torch
 
 from irtools.recording.multitrack import Multitrack
-from irtools.recording.reading import MultitrackReader, find_files, natural_key
+from irtools.recording.reading import SUFFIXES, MultitrackReader, find_files, natural_key
 
 PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Song:
-    """One song of a data set, not yet read.
+    """One song of a data set, not yet read."""
 
-    Attributes
-    ----------
-    title : str
-        Unique within its data set.
-    group : str
-        What must not be on both sides of a split: the artist or the concert.
-    files : tuple of (str, Path)
-        Name and file of each stem or microphone, in the order of the rows.
-    mixdown : Path, or None
-        The published mix.
-    clean : bool
-        True for isolated stems, which can serve as references; False for microphones of a stage, with bleed.
-    part : {"train", "validation", "test"}, or None
-        Where the data set's own split puts the song.
-    channels, lengths : str
-        As in :func:`~irtools.recording.multitrack.read_multitrack`.
-    merged : tuple of (str, tuple of str)
-        New microphones, each the average of those of its members that the song has, in the first one's place.
-    """
-
-    title: str
-    group: str
-    files: tuple[tuple[str, Path], ...]
-    mixdown: Path | None = None
-    clean: bool = True
-    part: str | None = None
-    channels: str = "mean"
+    title: str  # unique within its data set
+    group: str  # what must not be on both sides of a split: the artist or the concert
+    files: tuple[tuple[str, Path], ...]  # name and file of each stem or microphone, in the order of the rows
+    mixdown: Path | None = None  # the published mix
+    clean: bool = True  # isolated stems, which can serve as references; else microphones of a stage, with bleed
+    part: str | None = None  # where the data set's own split puts the song
+    channels: str = "mean"  # as in read_multitrack, like lengths
     lengths: str = "error"
+    # New microphones, each the average of those of its members that the song has, in the first one's place.
     merged: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def load(self, start_s: float = 0.0, duration_s: float | None = None, *, mixdown: bool = False) -> Multitrack:
-        """Read the song, or a piece of it, without decoding more than that piece.
+        """Read the song, or a piece of it without decoding more; a ``mixdown`` is appended as a row of that name.
 
-        Parameters
-        ----------
-        start_s : float
-            Start of the piece, in seconds, rounded to the next sample.
-        duration_s : float, optional
-            Its length, in seconds; None reads to the end, and so does more than there is.
-        mixdown : bool
-            Append the published mix as a last row called ``"mixdown"``.
-
-        Returns
-        -------
-        Multitrack
-
-        Raises
-        ------
-        ValueError
-            A start outside the song, a duration of no sample, a song without a mix, or files that are no recording:
-            see :class:`~irtools.recording.reading.MultitrackReader`.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from irtools.recording.multitrack import write_multitrack
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> paths = write_multitrack(folder.name, Multitrack(("vocals",), torch.rand(1, 8000), 8000))
-        >>> Song("Title", "Artist", (("vocals", paths[0]),)).load(start_s=0.5, duration_s=0.25).samples
-        2000
-        >>> folder.cleanup()
+        It raises ValueError for a start outside the song, a piece of no sample, a song without a mix, and files that
+        are no recording. A duration beyond the end reads to the end.
         """
         paths = [path for _, path in self.files]
         names = [name for name, _ in self.files]
@@ -96,43 +51,17 @@ class Song:
 
 
 def folder_songs(root, *, channels: str = "mean", lengths: str = "error") -> list[Song]:
-    """The songs of any folder of song folders, each with its stems as .wav or .flac files.
+    """The songs of any folder ``<root>/<song>/<stem>.wav`` or ``.flac``, in natural order.
 
-    Parameters
-    ----------
-    root : path
-        ``<root>/<song>/<stem>.wav``. A stem called ``mixture``, or else ``mixdown``, is the song's mix. Folders without
-        audio, and hidden ones, are ignored.
-    channels, lengths : str
-        As in :func:`~irtools.recording.multitrack.read_multitrack`.
-
-    Returns
-    -------
-    list of Song
-        In natural order; the group of a folder called ``Artist - Title`` is its artist, else its name.
-
-    Raises
-    ------
-    ValueError
-        Root missing or without songs, or two stems of one name.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from irtools.recording.multitrack import write_multitrack
-    >>> root = tempfile.TemporaryDirectory()
-    >>> stems = Multitrack(("bass", "vocals"), torch.rand(2, 80), 8000)
-    >>> _ = write_multitrack(Path(root.name) / "Ann - Blue", stems)
-    >>> [(song.title, song.group) for song in folder_songs(root.name)]
-    [('Ann - Blue', 'Ann')]
-    >>> root.cleanup()
+    A stem called ``mixture``, or else ``mixdown``, is the song's mix. The group of a folder called ``Artist - Title``
+    is its artist, else its name. Folders without audio, and hidden ones, are ignored.
     """
     songs = []
-    for folder in subfolders(Path(root), "folders of .wav or .flac stems, one a song"):
+    for folder in subfolders(Path(root), "folders of .wav or .flac stems, one per song"):
         try:
             files = find_files(folder)
         except ValueError:
-            if any(path.suffix.lower() in (".wav", ".flac") for path in folder.iterdir()):
+            if any(path.suffix.lower() in SUFFIXES for path in folder.iterdir()):
                 raise
             continue
         mixes = [files.pop(name) for name in ("mixture", "mixdown") if name in files]
@@ -149,7 +78,7 @@ def folder_songs(root, *, channels: str = "mean", lengths: str = "error") -> lis
             )
         )
     if not songs:
-        raise ValueError(f"{root}: holds no songs; expected folders of .wav or .flac stems, one a song")
+        raise ValueError(f"{root}: holds no songs; expected folders of .wav or .flac stems, one per song")
     return songs
 
 
@@ -165,16 +94,6 @@ def split_songs(
         Expected share of the *groups*, 0 to 1, together at most 1.
     seed : int
         Another seed, another split.
-
-    Returns
-    -------
-    dict of str to list of Song
-        ``"train"``, ``"validation"`` and ``"test"``, each in the order of ``songs``.
-
-    Raises
-    ------
-    ValueError
-        Shares outside 0 to 1 or above 1 together.
 
     Notes
     -----
@@ -200,30 +119,7 @@ def split_songs(
 
 
 def subfolders(root: Path, expected: str) -> list[Path]:
-    """The folders in ``root``, hidden ones left out, in natural order.
-
-    Parameters
-    ----------
-    root : Path
-    expected : str
-        What the folder should hold, for the message.
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    ValueError
-        ``root`` is missing or no folder.
-
-    Examples
-    --------
-    >>> subfolders(Path("/no/such/place"), "songs")
-    Traceback (most recent call last):
-      ...
-    ValueError: /no/such/place: no such folder; expected songs
-    """
+    """The folders in ``root``, hidden ones left out, in natural order; ``expected`` says what it should hold."""
     if not root.is_dir():
         raise ValueError(f"{root}: {'is a file' if root.exists() else 'no such folder'}; expected {expected}")
     found = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
