@@ -100,6 +100,14 @@ def test_learning_in_pieces_is_learning_from_the_whole(cuts):
     assert torch.allclose(separator.gains, whole.gains, atol=1e-9)
 
 
+def test_learned_weights_stay_within_their_range():
+    _, sources, mics = scene(n=2, samples=3000)
+    mixdown = 3 * sources[0] + 0.1 * sources[1]
+    options = {"variant": "minimisation2", "mixture": "mixdown", "mixdown": mixdown, "tol": 1e-9}
+    bounded, free = (am(mics, **options, weights_range=bounds).details["weights"] for bounds in ((0.9, 1.1), None))
+    assert all(0.9 <= weight <= 1.1 for weight in bounded) and all(abs(weight - 1) > 0.2 for weight in free)
+
+
 def test_learned_blocks_separate_aligned_pieces_as_the_whole():
     _, sources, mics = scene(samples=1010)
     mixdown = sources.sum(0)

@@ -34,21 +34,25 @@ def notes(n=3, seconds=6.0, seed=0):
     return out
 
 
-def in_a_room(sources, bleed=0.3, length=200, seed=1):
-    """Microphones that hear the other sources through short decaying filters."""
+def images_in_a_room(sources, levels=0.3, length=200, seed=1):
+    """Each source (second axis) at each microphone (first axis), others through short decaying filters."""
     generator = torch.Generator().manual_seed(seed)
     n, samples = sources.shape
-    mics = sources.clone()
+    levels = torch.as_tensor(levels).expand(n, n)
     fade = torch.exp(-torch.arange(length, dtype=torch.float64) / 40)
+    images = sources.expand(n, n, samples).clone()
     for k in range(n):
-        for j in range(n):
-            if j != k:
-                h = bleed * fade * torch.randn(length, generator=generator, dtype=torch.float64)
-                h = bleed * h / h.norm()
-                size = samples + length
-                heard = torch.fft.irfft(torch.fft.rfft(sources[j], size) * torch.fft.rfft(h, size), size)
-                mics[k] += heard[:samples]
-    return mics
+        for j in set(range(n)) - {k}:
+            h = fade * torch.randn(length, generator=generator, dtype=torch.float64)
+            h = levels[k, j] * h / h.norm()
+            size = samples + length
+            heard = torch.fft.irfft(torch.fft.rfft(sources[j], size) * torch.fft.rfft(h, size), size)
+            images[k, j] = heard[:samples]
+    return images
+
+
+def in_a_room(sources, levels=0.3, seed=1):
+    return images_in_a_room(sources, levels, seed=seed).sum(1)
 
 
 def scores(estimates, references):
@@ -191,6 +195,104 @@ def test_the_mask_lowers_rests():
     found = [closemic(mics, **ROOM, residual_db=db).sources for db in (None, -30.0, -20.0)]
     rest = [sources[0, 22000:28000].norm() for sources in found]
     assert rest[0] > rest[1] > rest[2]
+
+
+UNEQUAL_BLEED = [[1.0, 0.4, 0.1], [0.15, 1.0, 0.3], [0.3, 0.1, 1.0]]
+
+
+@pytest.mark.parametrize("levels", [(1.0, 1.0, 1.0), (30.0, 1.0, 0.05)], ids=["equal", "unequal"])
+def test_the_gains_of_a_room_are_levels_relative_to_the_own_microphone(levels):
+    """Row k, column n: of source n at microphone k, in the units of the recording."""
+    levels = torch.tensor(levels, dtype=torch.float64)
+    images = levels[:, None, None] * images_in_a_room(notes(), UNEQUAL_BLEED)
+    found = closemic(images.sum(1), **ROOM).gains
+    level = images.norm(dim=2)
+    assert torch.allclose(found, level / level.diagonal(), rtol=0.1)
+
+
+def test_the_pieces_of_a_room_overlap_by_a_window():
+    mics = in_a_room(notes(seconds=2.0))
+    recording = Recording.in_memory(mics, RATE, cuts=[(0, 8000), (8000, 16000)])
+    assert close_mic_demixing(recording, **ROOM).overlap == ROOM["window_size"]
+
+
+def test_players_who_move_between_two_pieces_are_followed():
+    """The filters change at half time: what was learned before is no more than a guess."""
+    sources = notes()
+    half = sources.shape[1] // 2
+    mics = torch.cat([in_a_room(sources)[:, :half], in_a_room(sources, seed=7)[:, half:]], dim=1)
+    recording = Recording.in_memory(mics, RATE, cuts=[(0, half), (half, sources.shape[1])])
+    separator = close_mic_demixing(recording, **ROOM)
+    separator.reduce(mics[:, :half])
+    later = separator.reduce(mics[:, half:]).sources
+    assert (scores(later, sources[:, half:]) - scores(mics[:, half:], sources[:, half:])).min() > 2
+
+
+def test_iterations_that_end_early_are_told():
+    with pytest.warns(ir.ConvergenceWarning, match="closemic: not converged after 3 iterations"):
+        found = closemic(in_a_room(notes(seconds=2.0)), **ROOM, first_iter=0, n_iter=(3,))
+    assert not found.converged and found.n_iter == 3
+
+
+def test_every_iteration_is_heard_of():
+    heard = []
+    told = closemic(in_a_room(notes(seconds=2.0)), **ROOM, callback=lambda n, cost, **state: heard.append((n, state)))
+    assert [n for n, _ in heard] == list(range(1, told.n_iter + 1))
+    assert all(state["demixing"].shape == (257, 3, 3) for _, state in heard)
+
+
+# Linear mixtures
+
+
+def test_annealing_finds_what_the_sparsest_model_alone_misses():
+    """Five dense sources in a heavy mixture: from the smallest ε at once, some end in the wrong place."""
+    gains, sources = heavy(5, seed=2)
+    bins = sample_bins([gains @ sources], window_size=4096, max_bins=400_000)
+    annealed, at_once = (
+        scores(torch.linalg.inv(found.gains) @ gains @ sources, sources).min()
+        for found in (demix_linear(bins), demix_linear(bins, steps=(1e-8,)))
+    )
+    assert annealed > at_once + 10
+
+
+def heavy(n, seed):
+    """Noise of n players that changes its level sixteen times per second, in a mixture with gains up to 0.9."""
+    generator = torch.Generator().manual_seed(seed)
+    draw = torch.randn(n, 16000, generator=generator, dtype=torch.float64)
+    sources = draw * torch.rand(n, 32, generator=generator, dtype=torch.float64).pow(3).repeat_interleave(500, 1)
+    gains = 0.9 * torch.rand(n, n, generator=generator, dtype=torch.float64)
+    return gains.fill_diagonal_(1), sources
+
+
+def strong(n, seed):
+    """Gains up to 1.1: in some microphones another source is the loudest."""
+    generator = torch.Generator().manual_seed(seed)
+    return (1.1 * torch.rand(n, n, generator=generator, dtype=torch.float64)).fill_diagonal_(1), generator
+
+
+def test_outputs_that_changed_places_are_put_back():
+    sources = notes(4, 4.0)
+    gains, _ = strong(4, 100)
+    assert scores(closemic(gains @ sources, mode="linear").sources, sources).min() > 30
+
+
+def test_noise_of_the_microphones_is_not_taken_for_a_mixture():
+    sources = notes(3, 4.0)
+    gains, generator = strong(3, 100)
+    noise = 10 ** (-30 / 20) * sources.std() * torch.randn(sources.shape, generator=generator, dtype=torch.float64)
+    mics = gains @ sources + noise
+    ceiling = scores(torch.linalg.inv(gains) @ mics, sources)
+    assert (scores(closemic(mics, mode="linear").sources, sources) > ceiling - 1).all()
+
+
+def test_bins_of_all_pieces_count():
+    """In the first piece one source plays alone: what the others bleed is in the second."""
+    sources = notes()
+    half = sources.shape[1] // 2
+    sources[1:, :half] = 0
+    mics = GAINS @ sources
+    recording = Recording.in_memory(mics, RATE, cuts=[(0, half), (half, mics.shape[1])])
+    assert torch.allclose(close_mic_demixing(recording, mode="linear").gains, GAINS, atol=1e-2)
 
 
 def test_gains_alone_and_a_room_are_told_apart():

@@ -204,6 +204,12 @@ def test_numbers_that_overflow_are_named():
         ica(torch.full((2, 10), 1e200, dtype=torch.float64))
 
 
+def test_the_seed_decides_where_the_rotation_starts():
+    mics = bleed(3, 3, 4) @ sparse(3, 4)
+    one, same, other = (ica(mics, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.sources, same.sources) and not torch.equal(one.sources, other.sources)
+
+
 # In pieces
 
 

@@ -185,6 +185,24 @@ def test_close_microphones_are_selected_anew_by_the_middle_frequency():
     assert found.details["close_mics"] == [[0, 2], [1]]
 
 
+def test_close_microphones_are_chosen_anew_by_their_gain():
+    """Three microphones hear the first source at 1, 0.95 and 0.4: the first two become its close ones."""
+    sources, _ = scene(2, 30_000)
+    gains = torch.tensor([[1.0, 0.1], [0.1, 1.0], [0.95, 0.1], [0.4, 0.1]], dtype=torch.float64)
+    found = kamir(gains @ sources, **SMALL, n_sources=2, reselect=True, n_iter=4, leakage=0.9)
+    assert found.details["close_mics"] == [[0, 2], [1]]
+
+
+def test_the_noise_floor_is_what_a_microphone_exceeds_nearly_always():
+    """The twentieth part of the frames is below it, and never less than a millionth of the mean."""
+    power = torch.linspace(0, 100, 101, dtype=torch.float64).expand(3, 2, 101).clone()
+    power[:, 1] = 0
+    power[:, 1, 0] = 101
+    found = equaliser(power, PowerSettings(**SMALL, equalise="floor"))
+    assert found[:, 0].flatten().tolist() == [5.0] * 3
+    assert torch.allclose(found[:, 1], torch.tensor(1e-6, dtype=torch.float64))
+
+
 def test_pieces_carry_the_gains():
     _, mics = scene(3, 24_000)
     separator = learn(Recording.in_memory(mics, 8000), **SMALL)
