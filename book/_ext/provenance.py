@@ -36,8 +36,7 @@ def _table(header, rows):
     head += _row(header)
     body += [_row(row) for row in rows]
     group += [head, body]
-    table = nodes.table("", group)
-    return table
+    return nodes.table("", group)
 
 
 def _row(texts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy
+import numpy as np
 from torch import Tensor
 
 from irtools.notebook.images import MARKERS, PALETTE
@@ -22,7 +22,7 @@ def plot_gains(matrices: Mapping[str, Tensor], *, mics: Sequence[str] = (), sour
     for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
         values = matrix.detach().cpu().numpy()
         image = axis.imshow(values, vmin=0, vmax=top, cmap="Blues")
-        for (mic, source), gain in numpy.ndenumerate(values):
+        for (mic, source), gain in np.ndenumerate(values):
             color = "white" if gain > 0.55 * top else "black"
             axis.text(source, mic, f"{gain:.2f}", ha="center", va="center", color=color, fontsize=8)
         axis.set(title=title, xlabel="source")
@@ -39,7 +39,7 @@ def plot_spectrograms(clips: Mapping[str, Tensor], sample_rate: int, *, max_hz: 
     import librosa
 
     power = {
-        title: numpy.abs(librosa.stft(clip.detach().cpu().numpy(), n_fft=2048, hop_length=1024)) ** 2
+        title: np.abs(librosa.stft(clip.detach().cpu().numpy(), n_fft=2048, hop_length=1024)) ** 2
         for title, clip in clips.items()
     }
     top = max(spectrum.max() for spectrum in power.values()) or 1.0
@@ -84,7 +84,7 @@ def plot_scores(scores: Mapping[str, Mapping[str, float]], *, label: str = "SI-S
     stems = list(dict.fromkeys(stem for by_stem in scores.values() for stem in by_stem))
     figure = _figure(7.2, 1.0 + 0.5 * len(stems))
     axis = figure.subplots()
-    offsets = numpy.linspace(-0.24, 0.24, len(scores)) if len(scores) > 1 else [0.0]
+    offsets = np.linspace(-0.24, 0.24, len(scores)) if len(scores) > 1 else [0.0]
     for row in range(len(stems)):
         axis.axhspan(row - 0.4, row + 0.4, color="0.95", zorder=0)
     for index, (method, by_stem) in enumerate(scores.items()):

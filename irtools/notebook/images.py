@@ -53,12 +53,12 @@ def image_html(figure: Figure, alt: str, dpi: float | None = None) -> str:
     # MyST-NB takes alt text from static cell metadata and Jupyter from nowhere; in HTML it travels with the output.
     if not alt or not alt.strip():
         raise ValueError("alt: expected a text that says what the figure shows, got an empty one")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     buffer = io.BytesIO()
     # Without the version string two machines with one matplotlib write the same bytes.
     figure.savefig(buffer, format="png", dpi=dpi or "figure", facecolor="white", metadata={"Software": None})
-    pyplot.close(figure)
+    plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
     width = round(figure.get_figwidth() * 100)
     return (

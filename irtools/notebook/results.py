@@ -12,7 +12,7 @@ from importlib.metadata import version
 from numbers import Integral, Real
 from pathlib import Path
 
-import numpy
+import numpy as np
 from torch import Tensor
 
 from irtools.checks import check_choice
@@ -86,7 +86,7 @@ def _plain(value, name):
     """The value in JSON's own types."""
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
-    if isinstance(value, numpy.ndarray | numpy.generic):
+    if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool | str):
         return value

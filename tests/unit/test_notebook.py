@@ -127,14 +127,14 @@ def test_show_puts_alt_text_and_a_white_background_in_the_page(page):
 
 
 def test_a_figure_is_the_same_bytes_twice_and_no_pyplot_figure_stays_open(page):
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     nb.use_style()
     for _ in range(2):
         nb.show(nb.plot_convergence({"am": torch.tensor([3.0, 1.0])}, label="cost"), alt="falls")
     assert page[0] == page[1]
-    nb.show(pyplot.figure(), alt="nothing")
-    assert pyplot.get_fignums() == []
+    nb.show(plt.figure(), alt="nothing")
+    assert plt.get_fignums() == []
 
 
 def test_plots_draw_what_they_were_given():
