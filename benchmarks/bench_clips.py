@@ -61,7 +61,7 @@ def error_of(found: torch.Tensor, label: str, mics: torch.Tensor) -> float:
 
 
 def measure(label: str, provider: str, device: str, n_clips: int) -> dict:
-    """A row; one process a provider, so that loading is measured where nothing is loaded."""
+    """A row; one process per provider, so that loading is measured where nothing is loaded."""
     if provider == "torch":
         without_triton()
     clips = [bursts(MICS, SECONDS, SAMPLE_RATE, seed).float().to(device) for seed in range(n_clips)]

@@ -1,4 +1,4 @@
-"""Do measures without references order methods as SI-SDR does? One row a simulated stage, method and stem.
+"""Do measures without references order methods as SI-SDR does? One row per simulated stage, method and stem.
 
     python benchmarks/bench_live_measures.py [--songs 8] [--seconds 10]
 

@@ -1,4 +1,4 @@
-"""Peak memory and speed of `irtools reduce` on a long recording, one process a method.
+"""Peak memory and speed of `irtools reduce` on a long recording, one process per method.
 
     python benchmarks/bench_memory.py [METHOD ...] [--minutes 30] [--mics 8] [--rate 44100] [--chunk-seconds 30]
 

@@ -107,7 +107,7 @@ def _einsum(x, weights):
 
 
 def _updated(power, psd, gains, beta):
-    """The printed equations, a line each."""
+    """The printed equations, one line each."""
     model = torch.einsum("fkn,fnt->fkt", gains, psd) + NOISE
     attraction = torch.einsum("fkn,fkt->fnt", gains, power * model ** (beta - 2))
     repulsion = torch.einsum("fkn,fkt->fnt", gains, model ** (beta - 1))

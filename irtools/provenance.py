@@ -15,26 +15,8 @@ LIBRARY = Path(__file__).parent
 def provenance(*packages: str) -> dict[str, str]:
     """Date, commit, processor, cores, Python and the versions of ``packages``, as plain strings.
 
-    Parameters
-    ----------
-    *packages : str
-        Names of installed distributions.
-
-    Returns
-    -------
-    dict of str to str
-        ``commit`` is that of the checkout the library runs from, with ``+changes`` where the library differs from it,
-        or ``unknown`` where it does not run from a checkout of its own. ``cores`` are those this process may use.
-
-    Raises
-    ------
-    importlib.metadata.PackageNotFoundError
-        A package that is not installed.
-
-    Examples
-    --------
-    >>> list(provenance("numpy"))
-    ['date', 'commit', 'cpu', 'cores', 'python', 'numpy']
+    The commit is that of the checkout that the library runs from, with ``+changes`` where the library differs from it;
+    ``unknown`` where it does not run from a checkout of its own.
     """
     row = {
         "date": datetime.date.today().isoformat(),
@@ -47,13 +29,7 @@ def provenance(*packages: str) -> dict[str, str]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use.
-
-    Examples
-    --------
-    >>> usable_cores() >= 1
-    True
-    """
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

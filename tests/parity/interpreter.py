@@ -17,9 +17,8 @@ def assert_passes_in_interpreter(path):
     """Every test of the file that needs Triton, in a process of its own."""
     pytest.importorskip("triton")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", path]
-    done = subprocess.run(
-        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=1800
-    )
+    here = os.environ | {"TRITON_INTERPRET": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, env=here, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
 
 

@@ -13,7 +13,7 @@ SHAPES = [
     ((2, 3), 128),
     ((4, 1), 129),
     ((1,), 4097),
-    ((2,), 12345),
+    ((2,), 4500),
     ((8, 1), 1031),
     ((11,), 257),
     ((12,), 200),
@@ -67,14 +67,14 @@ def test_one_row_that_is_repeated_and_the_imaginary_part_of_a_conjugate(nan_in_n
 
 @on_triton
 def test_sums_are_in_double_precision():
-    z = torch.full((1, 1 << 16), 0.1, device=DEVICE)
-    exact = (1 << 16) * float(z[0, 0]) ** 2
+    z = torch.full((1, 1 << 13), 0.1, device=DEVICE)
+    exact = (1 << 13) * float(z[0, 0]) ** 2
     assert abs(second_moments(z, backend="triton").item() / exact - 1) < 1e-12
 
 
 @on_triton
 def test_two_runs_agree_in_every_bit():
-    parts = draw((2, 1), 9001)
+    parts = draw((2, 1), 4500)
     runs = [second_moments(*parts, backend="triton") for _ in range(2)]
     assert torch.equal(*runs) and torch.equal(runs[0], runs[0].mH)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from irtools.kernels.backend import on_device
 
-# Sums over threads are dear: a program has enough samples for them not to count.
+# Reductions across threads are costly; long spans amortise them.
 _PROGRAMS, _SHORTEST_SPAN = 2048, 4096
 _ROWS_IN_REGISTERS, _TILE = 11, 8
 _WIDTH, _NUM_WARPS = 128, 4

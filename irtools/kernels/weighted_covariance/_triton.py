@@ -12,7 +12,7 @@ from torch import Tensor
 from irtools.kernels.backend import on_device
 
 _PROGRAMS = 2048
-# In frames. Sums over threads are dear; many additions in a row lose digits.
+# In frames. Reductions across threads are costly; many additions in a row lose digits.
 _SHORTEST_SPAN, _LONGEST_SPAN = 1 << 9, 1 << 14
 _MICS, _OFFSETS, _SOURCES = 8, 5, 8
 
