@@ -23,6 +23,7 @@ import irtools as ir
 from irtools.band.songs import songs
 from irtools.metrics import sdr, si_sdr
 from irtools.nets import build
+from irtools.nets.inverse import projected_gains
 from irtools.provenance import provenance
 from irtools.recording.resampling import resample
 
@@ -58,8 +59,7 @@ def measure_gains() -> None:
                     warnings.simplefilter("ignore")  # a solver that stops at its limit is what was published
                     out = ir.reduce(scene.mics, SAMPLE_RATE, method, **told)
                 # As the published evaluation finds Λ of a method that returns signals alone.
-                fitted = torch.linalg.lstsq(out.sources.double().T, scene.mics.double().T).solution.T
-                model = out.gains.double() if method == "am" else fitted
+                model = out.gains.double() if method == "am" else projected_gains(scene.mics, out.sources)
                 job = {"law": law, "method": method, "variant": options.get("variant") or options["preset"]}
                 job |= {"mixture": options.get("mixture", "none"), "song": song}
                 error = (model - scene.gains.double()).norm().item()

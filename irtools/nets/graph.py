@@ -11,12 +11,6 @@ from torch import Tensor, nn
 class MicAttention(nn.Module):
     """Adds to each microphone's features, in each frame, what those that it attends to say.
 
-    Parameters
-    ----------
-    channels : int
-
-    Notes
-    -----
     In a frame, node k has a query q_k, a key c_k and values v_k, 1 x 1 convolutions of its features. y_k = x_k +
     B Σ_j w_kj v_j, with w_kj = softmax_j(⟨q_k, c_j⟩ / √size) [1]_, so that each node is one of its own neighbours [2]_.
 

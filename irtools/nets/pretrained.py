@@ -47,17 +47,9 @@ def save(net: nn.Module, path, card: Mapping) -> Path:
 def load(name, device: str | torch.device = "cpu") -> nn.Module:
     """A network with its weights, in evaluation mode and without gradients.
 
-    Parameters
-    ----------
-    name : str or path
-        One of :func:`shipped`, or a path that ends in ``.safetensors``.
-    device : str or torch.device
-
-    Raises
-    ------
-    ValueError
-        A name that is not shipped, a file or card that is missing or damaged, weights of another checksum than their
-        card has, that do not fit the network or are not finite. No pickle is ever read.
+    ``name`` is one of :func:`shipped` or a path that ends in ``.safetensors``. A file or card that is missing or
+    damaged, weights of another checksum than their card has, that do not fit the network or are not finite are a
+    ValueError. No pickle is ever read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes

@@ -19,19 +19,9 @@ _SIMILAR = 0.6
 def all_pairs_attention(own: Tensor, neighbours: Tensor, values: Tensor) -> Tensor:
     """Additive attention of every node to all nodes, exact, in O(nodes log nodes) and without a matrix.
 
-    Parameters
-    ----------
-    own, neighbours : Tensor, shape (batch, nodes)
-        The two terms of a score.
-    values : Tensor, shape (batch, nodes, channels)
+    Σ_j w_ij v_j with w_ij = softmax_j LeakyReLU(own_i + neighbours_j); ``own`` and ``neighbours`` are (batch, nodes),
+    ``values`` and the result (batch, nodes, channels).
 
-    Returns
-    -------
-    Tensor, shape (batch, nodes, channels)
-        Σ_j w_ij v_j with w_ij = softmax_j LeakyReLU(own_i + neighbours_j).
-
-    Notes
-    -----
     With neighbours sorted, those of node i whose score is positive are the last ones. exp(LeakyReLU(a_i + b_j)) is
     exp(a_i) exp(b_j) for these and exp(0.2 a_i) exp(0.2 b_j) for the others, so that a sum from the end of exp(b_j) v_j
     and one from the start of exp(0.2 b_j) v_j serve all nodes. Sums are in float64, relative to the largest score.

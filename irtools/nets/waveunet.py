@@ -10,13 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d, pad
 
-from irtools.checks import check_choice, check_int
+from irtools.checks import check_int
 
-#: "paper" is what the published separation was trained with [2]_, "cpu" what a minute on one core is enough for.
-PRESETS = {
-    "paper": {"channels": (32, 64, 128, 256, 512, 1024), "separate": True, "sample_rate": 44100, "samples": 88200},
-    "cpu": {"channels": (16, 32, 64, 96, 128), "separate": False, "sample_rate": 8000, "samples": 8000},
-}
+#: What the published separation was trained with; the defaults are what a minute on one core is enough for.
+PAPER = {"channels": (32, 64, 128, 256, 512, 1024), "separate": True, "sample_rate": 44100, "samples": 88200}
 # Channels that are normalised together, of the published code.
 _GROUP = 8
 
@@ -102,12 +99,6 @@ class WaveUNet(nn.Module):
         networks, outputs = (learned, 1) if separate else (1, learned)
         self.networks = nn.ModuleList(_OneNetwork(channels, kernel, stride, taps, outputs) for _ in range(networks))
         self.input_samples, self.output_samples = pass_sizes(samples, len(channels), kernel, stride, taps)
-
-    @classmethod
-    def preset(cls, name: str, **changes) -> WaveUNet:
-        """The network of a key of :data:`PRESETS`, with other values for some parameters."""
-        check_choice("name", name, PRESETS)
-        return cls(**(PRESETS[name] | changes))
 
     @property
     def context(self) -> int:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn.functional import pad
 
-from irtools.band.cache import default_folder
+from irtools.band import cache
 from irtools.band.composition.dice import Dice, stable_hash
 from irtools.checks import check_choice
-from irtools.recording.writing import replacing
 from irtools.stage.geometry import lay_out_stage
 from irtools.stage.room_responses import room_impulse_responses
 
@@ -42,8 +40,8 @@ def room_bank(
     check_choice("part", part, ("train", "validation", "test"))
     rooms = []
     for number in range(count):
-        labels = (_VERSION, part, number, sample_rate, n_sources, *map(float, (*rt60_s, *distance_m)))
-        rooms.append(_kept(default_folder().parent / "rooms" / f"{stable_hash(*labels):016x}.safetensors", labels))
+        ranges = map(float, (*rt60_s, *distance_m))
+        rooms.append(_kept(_VERSION, part, number, sample_rate, n_sources, *ranges))
         on_room(number + 1, count)
     return torch.stack(rooms)
 
@@ -65,17 +63,13 @@ def stage_images(stems: Tensor, responses: Tensor) -> tuple[Tensor, Tensor]:
     return both[0], torch.where(silent, 0, both[1])
 
 
-def _kept(path: Path, labels: tuple) -> Tensor:
-    from safetensors import SafetensorError
-    from safetensors.torch import load, save
-
-    try:
-        return load(path.read_bytes())["responses"]
-    except (OSError, SafetensorError, KeyError):
-        responses = _compute(*labels)
-    with replacing(path) as temporary:
-        temporary.write_bytes(save({"responses": responses}))
-    return responses
+def _kept(*labels) -> Tensor:
+    folder, key = cache.default_folder().parent / "rooms", "|".join(map(str, labels))
+    responses = cache.load(folder, key)
+    if responses is None:
+        responses = _compute(*labels).numpy()
+        cache.store(folder, key, responses)
+    return torch.from_numpy(responses)
 
 
 def _compute(version, part, number, sample_rate, n_sources, shortest, longest, nearest, farthest) -> Tensor:

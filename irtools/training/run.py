@@ -158,7 +158,6 @@ def _fit(model, material, settings, folder, checkpoint, card, minutes, accelerat
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            default_root_dir=folder,
         )
         data = Data(material["train"], material["validation"], settings, workers)
         trainer.fit(Training(model, settings), datamodule=data, ckpt_path=checkpoint, weights_only=True)
@@ -168,8 +167,7 @@ def _affordable_steps(net: nn.Module, material: Material, settings: Settings, mi
     """How many steps fit in the time, measured on a copy of the network."""
     device = "cuda" if accelerator == "gpu" else "cpu"
     trial, took = deepcopy(net).to(device).train(), []
-    start = time.monotonic()
-    while len(took) < 3 or (time.monotonic() - start < min(20, 3 * minutes) and len(took) < 20):
+    while len(took) < 3 or (sum(took) < min(20, 3 * minutes) and len(took) < 20):
         before = time.monotonic()
         batch = draw_batch(material, settings, derived_seed("trial", len(took)))
         trial.loss(*(None if each is None else each.to(device) for each in batch), kind=settings.loss).backward()

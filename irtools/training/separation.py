@@ -18,6 +18,10 @@ from irtools.recording.writing import replacing
 from irtools.training.checkpoints import read_checkpoint
 from irtools.training.examples import derived_seed
 
+# Of Adam at the last step.
+_LEAST_RATE = 1e-4
+# Each stem of each excerpt is multiplied by a number drawn uniformly between these, as published.
+_GAINS = (0.7, 1.0)
 # Steps from one checkpoint to the next.
 _CHECKPOINT_EVERY = 50
 
@@ -28,34 +32,25 @@ class SeparationSettings:
 
     Attributes
     ----------
-    preset : {"cpu", "paper"}
-        Of :class:`irtools.nets.waveunet.WaveUNet`; ``config`` has parameters of the network to have instead.
+    config : dict
+        Keyword arguments of :class:`irtools.nets.waveunet.WaveUNet`.
     steps, batch : int
-    learning_rate, least_rate : float
-        Of Adam at the first and the last step; half a cosine between.
-    gains : (float, float)
-        Each stem of each excerpt is multiplied by a number drawn uniformly from these.
+    learning_rate : float
+        Of Adam at the first step; it falls along half a cosine.
     seed : int
         Of the weights at the start, the excerpts and the gains.
     """
 
-    preset: str = "cpu"
     config: dict = field(default_factory=dict)
     steps: int = 300
     batch: int = 8
     learning_rate: float = 2e-3
-    least_rate: float = 1e-4
-    gains: tuple[float, float] = (0.7, 1.0)
     seed: int = 0
 
     def __post_init__(self):
         for name in ("steps", "batch"):
             check_int(name, getattr(self, name), 1)
-        for name in ("learning_rate", "least_rate"):
-            check_number(name, getattr(self, name), above=0)
-        low, high = self.gains
-        if not 0 < low <= high < math.inf:
-            raise ValueError(f"gains: expected 0 < low <= high, got ({low}, {high})")
+        check_number("learning_rate", self.learning_rate, above=0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +121,7 @@ def starting_network(settings: SeparationSettings, n_stems: int) -> WaveUNet:
     """The network before its first step, a function of the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed("waveunet", settings.seed))
-        return WaveUNet.preset(settings.preset, n_stems=n_stems, **settings.config)
+        return WaveUNet(n_stems=n_stems, **settings.config)
 
 
 def draw_excerpts(
@@ -137,7 +132,7 @@ def draw_excerpts(
     Songs go on as zeros at both ends, as in :meth:`irtools.nets.waveunet.WaveUNet.separate`.
     """
     generator = torch.Generator().manual_seed(derived_seed("separation", settings.seed, step))
-    low, high = settings.gains
+    low, high = _GAINS
     drawn = []
     for _ in range(settings.batch):
         song = songs[int(torch.randint(len(songs), (), generator=generator))]
@@ -162,8 +157,7 @@ def _excerpt(song: Tensor, first: int, samples: int) -> Tensor:
 
 def _rate(settings: SeparationSettings, step: int) -> float:
     done = step / max(settings.steps - 1, 1)
-    fall = (settings.learning_rate - settings.least_rate) * (1 + math.cos(math.pi * done)) / 2
-    return settings.least_rate + fall
+    return _LEAST_RATE + (settings.learning_rate - _LEAST_RATE) * (1 + math.cos(math.pi * done)) / 2
 
 
 def _keep(path: Path, settings, net, optimizer, losses, seconds) -> None:

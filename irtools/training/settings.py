@@ -177,7 +177,6 @@ _SMOKE = {
 _PAPERS = {
     # 16 stacks of three frames, of the 36 that a segment has without overlap; 100 epochs.
     "cae": {
-        "lineups": ("pop",),
         "law": {"law": "decibel", "level_db": -20.0},
         "seconds": 16 * 512 / 22050,
         "stem": 0,
@@ -186,14 +185,12 @@ _PAPERS = {
         "learning_rate": 1e-3,
     },
     "tunet": {
-        "lineups": ("pop",),
         "seconds": 10.0,
         "batch": 64,
         "steps": 600 * -(-_SEGMENTS // 64),
         "learning_rate": 1e-2,
     },
     "dfunet-paper": {
-        "lineups": ("pop",),
         "scene": "stage",
         "seconds": 220448 / 22050,
         "batch": 2,
@@ -250,7 +247,7 @@ def preset_settings(net: str, preset: str = "cpu", **changes) -> Settings:
     if preset == "smoke":
         values = values | _TINY | _SMOKE[net]
     elif preset == "paper":
-        values = values | _BIG | (_PAPER | _PAPERS[net] if net in _PAPERS else _GPU[net])
+        values = values | _BIG | (_PAPER | {"lineups": ("pop",)} | _PAPERS[net] if net in _PAPERS else _GPU[net])
     config = {**values.get("config", {}), **changes.pop("config", {})}
     return replace(Settings(net, **values), config=config, **changes)
 

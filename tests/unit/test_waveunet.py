@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from irtools.metrics.distortion import si_sdr
-from irtools.nets.waveunet import PRESETS, WaveUNet, low_pass, pass_sizes
+from irtools.nets.waveunet import PAPER, WaveUNet, low_pass, pass_sizes
 from irtools.training import separation
 from irtools.training.conditions import CONDITIONS, stage_scene, training_stems
 from irtools.training.separation import (
@@ -70,27 +70,27 @@ def test_a_mixture_of_any_length(samples, dtype):
     assert found.shape == (4, samples) and found.dtype == dtype and found.isfinite().all()
 
 
-def test_sizes_of_the_paper_preset_without_its_memory():
+def test_sizes_as_published_without_their_memory():
     with torch.device("meta"):
-        net = WaveUNet.preset("paper")
+        net = WaveUNet(**PAPER)
         stems = net(torch.empty(1, net.input_samples))
     assert stems.shape == (1, 4, net.output_samples)
     assert net.output_samples >= 2 * 44100 and net.input_samples == net.output_samples + 2 * net.context
 
 
-def test_parameters_of_the_paper_preset_are_those_of_its_layers():
+def test_parameters_as_published_are_those_of_the_layers():
     """Weights, biases, and scale and offset of the normalisation, layer by layer as the published code stacks them."""
 
     def layer(inputs, width):
         return 5 * inputs * width + 3 * width
 
-    widths = PRESETS["paper"]["channels"]
+    widths = PAPER["channels"]
     one = layer(1, 32) + sum(layer(width, width) for width in (64, 128, 256, 512))
     one += sum(layer(fine, coarse) for fine, coarse in itertools.pairwise(widths)) + layer(1024, 1024)
     one += sum(layer(coarse, fine) + layer(2 * fine, fine) for fine, coarse in itertools.pairwise(widths))
     one += 32 + 1
     with torch.device("meta"):
-        counted = sum(each.numel() for each in WaveUNet.preset("paper").parameters())
+        counted = sum(each.numel() for each in WaveUNet(**PAPER).parameters())
     assert counted == 4 * one == 69_909_380
 
 
@@ -188,11 +188,6 @@ def test_what_is_no_mixture(mixture):
         network().separate(mixture)
 
 
-def test_an_unknown_preset():
-    with pytest.raises(ValueError, match="name: expected one of paper, cpu, got 'big'"):
-        WaveUNet.preset("big")
-
-
 # Its training
 
 
@@ -270,8 +265,8 @@ def test_songs_and_settings_that_cannot_be():
         train_separator([noise(2, 900), noise(3, 900)], QUICK)
     with pytest.raises(ValueError, match="steps: expected at least 1"):
         replace(QUICK, steps=0)
-    with pytest.raises(ValueError, match="gains: expected"):
-        replace(QUICK, gains=(1.0, 0.5))
+    with pytest.raises(ValueError, match="learning_rate: expected a positive number, got nan"):
+        replace(QUICK, learning_rate=math.nan)
     with pytest.raises(FloatingPointError, match="step 1: expected a finite loss"):
         train_separator([torch.full((2, 900), 1e30)], QUICK)
 
@@ -297,7 +292,7 @@ def test_bleed_is_as_high_as_published():
 
 @pytest.mark.parametrize("condition", CONDITIONS[2:])
 def test_cleaned_stems_are_what_the_method_makes_of_the_microphones(condition):
-    stems = noise(4, 16000) * torch.rand(4, 8, generator=torch.Generator().manual_seed(1)).repeat_interleave(2000, 1)
+    stems = noise(4, 8000) * torch.rand(4, 8, generator=torch.Generator().manual_seed(1)).repeat_interleave(1000, 1)
     scene = stage_scene(stems, 8000, 1)
     found = training_stems(scene, condition)
     assert found.shape == stems.shape and found.isfinite().all()
