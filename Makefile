@@ -9,6 +9,8 @@ RERUN ?=
 VARIANTS ?=
 PYTEST ?=
 BIN := .venv/bin
+# The longest tests come first; whoever is done takes tests from the others.
+PARALLEL := -n $(JOBS) --dist worksteal
 # Threads that sleep while they wait, not spin: several processes share few cores.
 export OMP_WAIT_POLICY := passive
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c binder/constraints.txt
@@ -24,12 +26,12 @@ test: setup
 	@test -f _build/html/index.html || $(MAKE) book
 	binder/tools.sh chromium libatomic.so.1
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 # Everything but the book: no chapter runs. New random examples: make test-fast PYTEST=--hypothesis-profile=random
 test-fast: setup
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n $(JOBS) --ignore tests/book $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/book $(PYTEST)
 
 # What moved: every chapter again with papermill, its results beside the expected. make rerun RERUN="kamir cae --jobs 1"
 rerun: setup
