@@ -1,9 +1,9 @@
 """Derive every copy of the pins and of the repository address from pyproject.toml.
 
-    python binder/sync.py            rewrite environment.yml, the launch links and the chapters' install cell
-    python binder/sync.py --check    exit 1 and name what differs
-    python binder/sync.py --lock     freeze the installed versions into binder/constraints.txt
-    python binder/sync.py --print torch | no-deps
+python binder/sync.py            rewrite environment.yml, the launch links and the chapters' install cell
+python binder/sync.py --check    exit 1 and name what differs
+python binder/sync.py --lock     freeze the installed versions into binder/constraints.txt
+python binder/sync.py --print torch | no-deps
 """
 
 from __future__ import annotations
