@@ -9,6 +9,7 @@ import re
 import sys
 from collections import Counter
 from datetime import UTC, datetime
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from irtools.comparison.listening.orders import listener_order
 from irtools.comparison.listening.page import listening_page
 from irtools.comparison.listening.published import SARAGA, SARAGA_LISTENERS, is_attainable, paired_bounds
 from irtools.comparison.listening.ratings import COLUMNS, SCALES, Rating, read_ratings
-from irtools.comparison.listening.trials import low_pass, make_trials
+from irtools.comparison.listening.trials import Trial, low_pass, make_trials
 
 RATE, NAMES = 8000, ("bass", "vocals")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -61,6 +62,25 @@ def test_orders_are_balanced_over_listeners_and_over_seeds():
         assert stats.chisquare(pairs[3:], np.full(9, sum(pairs[3:]) / 9)).pvalue > 1e-4
         assert abs(places[1, 0] / 2000 - 0.25) < 0.05
         assert len({json.dumps(order) for order in orders}) > 1000
+
+
+def test_what_is_heard_before_a_condition_changes_from_trial_to_trial():
+    """Rows that are turns of one row would confound a condition with the one before it."""
+    n, turns = 5, 0
+    for listener in range(100):
+        first, *others = listener_order(f"listener{listener}", n, n)[1]
+        turned = [(first * 2)[start : start + n] for start in range(n)]
+        turns += all(row in turned for row in others)
+    # By chance a shuffled row is an arithmetic progression in one of six cases.
+    assert turns < 30
+
+
+def test_the_order_of_a_listener_is_the_same_for_ever():
+    """Marks that were saved are read with the order that the page had."""
+    trials, conditions = listener_order("ada", 5, 4)
+    assert trials == [3, 4, 2, 0, 1]
+    assert conditions == [[2, 0, 1, 3], [0, 3, 2, 1], [3, 1, 0, 2], [1, 2, 3, 0], [3, 0, 1, 2]]
+    assert listener_order("Łucja", 3, 5, seed=7) == ([2, 1, 0], [[1, 2, 0, 4, 3], [3, 4, 2, 1, 0], [4, 0, 3, 2, 1]])
 
 
 @pytest.mark.parametrize(("trials", "conditions"), [(0, 3), (3, 0)])
@@ -140,6 +160,29 @@ def test_the_page_holds_what_was_made_and_asks_nothing_of_any_host(folders):
     text = re.sub(r'"data:audio/[^"]*"', '""', page)
     assert not re.search(r"(?i)\b(https?|wss?|ftp):|[\"'(=]\s*//\w|@import|\burl\(|\bfetch\(|XMLHttp|sendBeacon", text)
     assert "default-src 'none'" in page and "alert(1)</script>" not in page and page.count("@script@") == 2
+
+
+HOSTILE = "</script><script>alert(1)</script><!--<script>"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.just(HOSTILE))
+@settings(max_examples=30, deadline=None)
+def test_no_name_of_a_file_or_a_condition_becomes_a_part_of_the_page(name):
+    clip = torch.zeros(100)
+    harmless, page = (
+        listening_page([Trial(text, 0.0, 0.1, 0.0, {text: clip}, {"microphone": clip})], RATE) for text in ("a", name)
+    )
+    test = embedded(page)
+    assert test["trials"][0]["stem"] == name and test["conditions"] == [name]
+    # The same markup around the data, and no tag in it.
+    data = re.search(r'id="test">(.*?)</script>', page, flags=re.DOTALL).group(1)
+    assert "<" not in data
+    assert page.replace(data, "") == harmless.replace(json.dumps(embedded(harmless), ensure_ascii=False), "")
+
+
+def test_the_script_of_the_page_never_reads_text_as_markup():
+    script = (files("irtools.comparison.listening") / "template/page.js").read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", script)
 
 
 def test_mp3_takes_any_rate_and_the_identity_of_a_page_is_that_of_its_content(folders):
