@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from irtools.checks import check_choice, check_int, check_number
+from irtools.checks import check_choice, check_int
 
 
 class Interval(NamedTuple):
@@ -26,11 +26,10 @@ def bootstrap(
     groups: Iterable[Hashable] | None = None,
     *,
     statistic: str = "mean",
-    level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A mean or a median with the percentile interval of resampled groups, the same for the same arguments.
+    """A mean or a median with the 95 % interval of resampled groups, the same for the same arguments.
 
     Parameters
     ----------
@@ -40,20 +39,17 @@ def bootstrap(
         Of each value the group that is drawn or not drawn as a whole, such as its song: stems of one song are not
         independent. By default each value is a group of its own.
     statistic : {"mean", "median"}
-    level : float
-        Between 0 and 1.
     draws, seed : int
 
     Notes
     -----
     As many groups as there are are drawn with replacement, the statistic is taken over all their values, and the
-    interval reaches from the (1 - level)/2 to the (1 + level)/2 quantile of the draws. With few groups it is too
-    narrow: five groups cover the truth in about 80 of 100 cases at a level of 95 %.
+    interval reaches from the 2.5 % to the 97.5 % quantile of the draws. With few groups it is too narrow: five groups
+    cover the truth in about 80 of 100 cases.
     """
     from scipy import stats
 
     check_choice("statistic", statistic, ("mean", "median"))
-    check_number("level", level, above=0, below=1)
     check_int("draws", draws, 1)
     members = _members(list(values), groups)
     if not members:
@@ -69,9 +65,9 @@ def bootstrap(
     value, count = float(over(everything)), int(sizes.sum())
     if len(members) == 1:
         return Interval(value, math.nan, math.nan, count, 1)
-    options = {"n_resamples": draws, "confidence_level": level, "method": "percentile"}
-    found = stats.bootstrap([everything], over, rng=np.random.default_rng(seed), **options).confidence_interval
-    return Interval(value, float(found.low), float(found.high), count, len(members))
+    random = np.random.default_rng(seed)
+    found = stats.bootstrap([everything], over, n_resamples=draws, method="percentile", rng=random)
+    return Interval(value, *map(float, found.confidence_interval), count, len(members))
 
 
 def _members(values: list[float], groups) -> list[np.ndarray]:

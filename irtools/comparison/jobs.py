@@ -55,16 +55,13 @@ class Job:
         return hashlib.sha256(_json(parts).encode()).hexdigest()[:16]
 
 
-def plan(scenes: Iterable[dict], methods: Iterable, *, baselines: bool = True, device: str = "auto") -> list[Job]:
-    """Every method on every scene, scene by scene; methods are names, or pairs of a name and its options.
-
-    Baselines are those of :data:`BASELINES` that the scene has: only linear scenes have gains to invert.
-    """
+def plan(scenes: Iterable[dict], methods: Iterable, *, device: str = "auto") -> list[Job]:
+    """The baselines and every method on every scene; methods are names, or pairs of a name and its options."""
     wanted = [(method, {}) if isinstance(method, str) else tuple(method) for method in methods]
     jobs = []
     for scene in scenes:
-        first = BASELINES if baselines else ()
-        jobs += [Job(scene, name) for name in first if name != "oracle-inverse" or scene["kind"] == "linear"]
+        # Only linear scenes have gains to invert.
+        jobs += [Job(scene, name) for name in BASELINES if name != "oracle-inverse" or scene["kind"] == "linear"]
         jobs += [Job(scene, name, dict(options), device) for name, options in wanted]
     return jobs
 

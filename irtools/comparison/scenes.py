@@ -41,7 +41,6 @@ def scenes_of(
     seconds: float = 10.0,
     start_s: float = 0.0,
     seeds: Iterable[int] = (0,),
-    **parameters,
 ) -> list[dict]:
     """Every stage with every song and every seed, as dictionaries of plain types for :func:`make_scene`.
 
@@ -59,8 +58,6 @@ def scenes_of(
         Excerpt, in seconds; a song that ends sooner is used to its end.
     seeds : iterable of int
         Of the simulation.
-    **parameters
-        More parameters of the simulations, such as ``noise_db``.
     """
     stages = [check_choice("stages", stage, STAGES) for stage in stages]
     rt60_s, seeds = list(rt60_s), list(seeds)
@@ -73,10 +70,7 @@ def scenes_of(
             times = [{"rt60_s": float(time)} for time in rt60_s] if STAGES[stage]["kind"] == "room" else [{}]
             for time in times:
                 name = " ".join([stage, *(f"{value:g} s" for value in time.values())])
-                scenes += [
-                    {"name": name, **STAGES[stage], **time, **excerpt, "seed": int(seed), **parameters}
-                    for seed in seeds
-                ]
+                scenes += [{"name": name, **STAGES[stage], **time, **excerpt, "seed": int(seed)} for seed in seeds]
     return scenes
 
 

@@ -274,14 +274,15 @@ def test_the_clean_mixdown_is_the_sum_of_the_references(song):
 
 RUN = """
 import sys
-from irtools.comparison.jobs import plan
+from irtools.comparison.jobs import Job, run_job
 from irtools.comparison.running import run_benchmark
 from irtools.comparison.scenes import scenes_of
 
 if __name__ == "__main__":
     scenes = scenes_of(["linear"], [sys.argv[1]], seconds=0.5, seeds=[0, 1])
-    for row in run_benchmark(plan(scenes, ["am"], baselines=False), sys.argv[2], n_jobs=2):
-        print(row["error"] or row["stem"])
+    jobs = [Job(scene, "am", {"max_iter": 1}) for scene in scenes]
+    for row in run_job(jobs[0]) + run_benchmark(jobs, sys.argv[2], n_jobs=2):
+        print(row.get("error") or row["stem"])
 """
 
 
@@ -299,7 +300,7 @@ def test_nothing_in_the_current_folder_is_ever_imported(song, tmp_path):
     environment.pop("PYTHONSAFEPATH", None)
     done = subprocess.run(call, cwd=song, env=environment, capture_output=True, text=True)
     assert not trap.exists(), trap.read_text()
-    assert done.stdout.split() == 2 * list(NAMES), done.stderr
+    assert done.stdout.split() == 3 * list(NAMES), done.stderr
 
 
 # The table
@@ -393,7 +394,7 @@ def test_a_second_run_does_only_what_is_new(song, tmp_path, monkeypatch):
 
 
 def test_what_failed_runs_again_when_asked(song, tmp_path, monkeypatch):
-    jobs, path = plan(linear(song), ["am"], baselines=False), tmp_path / "t.csv"
+    jobs, path = [Job(linear(song)[0], "am")], tmp_path / "t.csv"
     (row,) = run_benchmark(jobs, path, timeout_s=0.05)
     assert row["error"]
     assert same(run_benchmark(jobs, path)) == same([row])

@@ -123,7 +123,7 @@ def compare(first, second) -> dict:
     return {"difference": mean, "low": low, "high": high, "sd": sd, "p_t": p_t, "p_wilcoxon": p_wilcoxon}
 
 
-def mean_interval(values, confidence: float = CONFIDENCE) -> tuple[float, float | None, float | None, float | None]:
+def mean_interval(values) -> tuple[float, float | None, float | None, float | None]:
     """Mean, standard deviation (n - 1), and the ends of the t interval; None where one value tells no spread."""
     from scipy import stats
 
@@ -132,7 +132,7 @@ def mean_interval(values, confidence: float = CONFIDENCE) -> tuple[float, float 
     if len(values) < 2:
         return mean, None, None, None
     sd = float(values.std(ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
     return mean, sd, mean - half, mean + half
 
 

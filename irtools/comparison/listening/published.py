@@ -35,52 +35,30 @@ class PairedBounds:
     verdict: str
 
 
-def paired_bounds(
-    first: float,
-    second: float,
-    n: int,
-    *,
-    medians: tuple[float, float] | None = None,
-    marks_each: int = 1,
-    scale: tuple[int, int] = (1, 5),
-    alpha: float = 0.05,
-) -> PairedBounds:
-    """What can be concluded of two means over the same ``n`` listeners when nothing else is published.
-
-    Parameters
-    ----------
-    first, second : float
-        Mean marks of two conditions.
-    n : int
-        Number of listeners.
-    medians : (float, float), optional
-        Of the marks of both conditions; used with ``marks_each=1`` only, where they are medians of the listeners.
-    marks_each : int
-        Whole marks that each listener's value is the mean of.
-    scale : (int, int)
-        Lowest and highest mark.
-    alpha : float
-        Two-sided level of the test.
+def paired_bounds(first: float, second: float, n: int, *, medians: tuple[float, float] | None = None) -> PairedBounds:
+    """What can be concluded of two means of marks from 1 to 5 over the same ``n`` listeners, and perhaps of medians.
 
     Notes
     -----
-    With d = first - second, the paired t test is significant exactly where the standard deviation of the differences is
-    below ``|d| √n / t(1-α/2, n-1)``. Means do not tell that deviation, they bound it: over all joint distributions of
-    marks with the two means (and medians), the mean square of the differences is linear in the probabilities, so that a
-    linear programme gives its least and largest value. Published means are rounded, and shares need not be multiples of
-    1/n: the bounds are of the means as printed. Means of several stems cannot be pooled into a sign test, because the
-    same listeners rated all of them.
+    With d = first - second, the paired t test at 5 % is significant exactly where the standard deviation of the
+    differences is below ``|d| √n / t(.975, n-1)``. Means do not tell that deviation, they bound it: over all joint
+    distributions of marks with the two means (and medians), the mean square of the differences is linear in the
+    probabilities, so that a linear programme gives its least and largest value. Published means are rounded, and shares
+    need not be multiples of 1/n: the bounds are of the means as printed. Means of several stems cannot be pooled into a
+    sign test, because the same listeners rated all of them.
     """
     from scipy import stats
 
-    _check(first, second, n, medians, marks_each, scale)
+    check_int("n", n, 2)
+    for name, values in {"first": [first], "second": [second], "medians": medians or []}.items():
+        for value in values:
+            check_number(name, value, 1, 5)
     difference = first - second
     root = math.sqrt(n)
     spread = [
-        math.sqrt(max(square - difference**2, 0.0) * n / (n - 1))
-        for square in _mean_squares(first, second, medians, marks_each, scale)
+        math.sqrt(max(square - difference**2, 0.0) * n / (n - 1)) for square in _mean_squares(first, second, medians)
     ]
-    threshold = abs(difference) * root / float(stats.t.ppf(1 - alpha / 2, n - 1))
+    threshold = abs(difference) * root / float(stats.t.ppf(0.975, n - 1))
 
     def p(sd: float) -> float:
         if difference == 0:
@@ -91,31 +69,21 @@ def paired_bounds(
     return PairedBounds(difference, *spread, threshold, *map(p, spread), verdict)
 
 
-def is_attainable(mean: float, n: int, decimals: int = 2) -> bool:
-    """Whether ``n`` whole marks can have a mean that is printed as ``mean`` with so many decimals.
+def is_attainable(mean: float, n: int) -> bool:
+    """Whether ``n`` whole marks can have a mean that is printed as ``mean`` with two decimals.
 
     The GRIM test (N. J. L. Brown, J. A. J. Heathers, Social Psychological and Personality Science 8(4), 2017).
     """
-    half = 0.5 * 10.0**-decimals + 1e-9
+    half = 0.005 + 1e-9
     # Either way of rounding a tie is allowed.
     return any(abs(total / n - mean) <= half for total in (math.floor(mean * n), math.ceil(mean * n)))
 
 
-def _check(first, second, n, medians, marks_each, scale) -> None:
-    check_int("n", n, 2)
-    check_int("marks_each", marks_each, 1)
-    if medians is not None and marks_each > 1:
-        raise ValueError("medians: expected none with several marks per listener: they are no medians of the listeners")
-    for name, value in zip(("first", "second", "medians", "medians"), (first, second, *(medians or ())), strict=False):
-        check_number(name, value, *scale)
-
-
-def _mean_squares(first, second, medians, marks_each, scale) -> tuple[float, float]:
-    """Least and largest E(a - b)² of marks a, b on the grid of the scale with the given means and medians."""
+def _mean_squares(first, second, medians) -> list[float]:
+    """Least and largest E(a - b)² of marks a, b with the given means and medians."""
     from scipy.optimize import linprog
 
-    grid = np.linspace(*scale, (scale[1] - scale[0]) * marks_each + 1)
-    a, b = (axis.ravel() for axis in np.meshgrid(grid, grid, indexing="ij"))
+    a, b = (marks.ravel() for marks in np.mgrid[1.0:6.0, 1.0:6.0])
     equal, upper = [np.ones_like(a), a, b], []
     for marks, median in zip((a, b), medians or (), strict=False):
         upper += [-(marks <= median).astype(float), -(marks >= median).astype(float)]
@@ -132,4 +100,4 @@ def _mean_squares(first, second, medians, marks_each, scale) -> tuple[float, flo
         if answer.status != 0:
             raise ValueError(f"first, second, medians: no marks have the means {first}, {second} and medians {medians}")
         found.append(sign * answer.fun)
-    return found[0], found[1]
+    return found

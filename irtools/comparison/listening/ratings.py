@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -53,7 +54,7 @@ def read_ratings(paths: Iterable) -> list[Rating]:
     return ratings
 
 
-def _rows(path: Path):
+def _rows(path: Path) -> list[tuple[int, Rating]]:
     try:
         # Spreadsheets put a byte order mark in front.
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -61,12 +62,10 @@ def _rows(path: Path):
             header = next(reader, [])
             if tuple(header) != COLUMNS:
                 raise ValueError(f"{path}, line 1: expected the columns {','.join(COLUMNS)}, got {','.join(header)!r}")
-            empty = True
-            for cells in reader:
-                empty = False
-                yield reader.line_num, _rating(path, reader.line_num, cells)
-            if empty:
+            rows = [(reader.line_num, cells) for cells in reader]
+            if not rows:
                 raise ValueError(f"{path}, line 2: expected a rating, got the end of the file")
+            return [(line, _rating(path, line, cells)) for line, cells in rows]
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -80,46 +79,28 @@ def _rating(path: Path, line: int, cells: list[str]) -> Rating:
         raise ValueError(f"{path}, line {line}: expected {len(COLUMNS)} values, got {len(cells)}")
     values = {}
     for column, text in zip(COLUMNS, cells, strict=True):
-        read, expected = _READERS.get(column, (_text, "some text"))
+        pattern, read, expected = _READERS.get(column, _TEXT)
         try:
+            if not re.fullmatch(pattern, text, re.DOTALL):
+                raise ValueError
             values[column] = read(text)
         except ValueError:
             raise ValueError(f"{path}, line {line}: {column}: expected {expected}, got {text!r}") from None
     return Rating(**values)
 
 
-def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError
-    return text
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError
-    return int(text)
-
-
-def _mark(text: str) -> int:
-    if text not in ("1", "2", "3", "4", "5"):
-        raise ValueError
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError
-    return seconds
-
-
-_TIME = (datetime.fromisoformat, "a time as 2030-01-31T12:00:00Z")
+# What the text of a column looks like, how it is read, and what is said where it looks different.
+_TEXT = (r".*\S.*", str, "some text")
+_COUNT = ("0*[1-9][0-9]*", int, "a whole number from 1")
+_MARK = ("[1-5]", int, "a whole number from 1 to 5")
+_SECONDS = (r"[0-9]+(\.[0-9]*)?", float, "a number of seconds")
+_TIME = (".*", datetime.fromisoformat, "a time as 2030-01-31T12:00:00Z")
 _READERS = {
-    "trial": (_count, "a whole number from 1"),
-    "position": (_count, "a whole number from 1"),
-    "IRQ": (_mark, "a whole number from 1 to 5"),
-    "AQ": (_mark, "a whole number from 1 to 5"),
-    "seconds_listened": (_seconds, "a number of seconds"),
+    "trial": _COUNT,
+    "position": _COUNT,
+    "IRQ": _MARK,
+    "AQ": _MARK,
+    "seconds_listened": _SECONDS,
     "started": _TIME,
     "finished": _TIME,
 }

@@ -150,8 +150,7 @@ def _excerpt(reader: MultitrackReader, start_s: float, seconds: float) -> Tensor
 def _trial(stem: str, start_s: float, rate: int, clips: dict[str, Tensor]) -> Trial:
     gain_db = shared_gain_db(list(clips.values()))
     rated = [name for name in clips if name != MICROPHONE]
-    silent = not any(clips[name].any() for name in rated)
-    if silent:
+    if not any(clips[name].any() for name in rated):
         raise ValueError(f"start: expected an excerpt with sound, got silence in {stem!r} at {start_s:g} s")
     fade = _fade(next(iter(clips.values())).shape[-1], rate)
     ready = {name: clip.double() * 10 ** (gain_db / 20) * fade for name, clip in clips.items()}

@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from torch import Tensor
 
 from irtools.checks import check_choice
 from irtools.comparison.rivals.norbert import norbert
-from irtools.comparison.rivals.pyroomacoustics import auxiva, fastmnmf2, ilrma
+from irtools.comparison.rivals.pyroomacoustics import SEPARATORS, separate
 from irtools.methods.registry import METHODS, reduce
 from irtools.methods.separator import Reduction
 
 #: Names that the benchmark takes beside those of `irtools.METHODS`.
-RIVALS: dict[str, Callable[..., Reduction]] = {
-    "norbert": norbert,
-    "auxiva": auxiva,
-    "ilrma": ilrma,
-    "fastmnmf2": fastmnmf2,
-}
+RIVALS: dict[str, Callable[..., Reduction]] = {"norbert": norbert}
+RIVALS |= {name: partial(separate, name) for name in SEPARATORS}
 
 
 def check_entrant(name: str) -> None:

@@ -19,39 +19,26 @@ from irtools.methods.separator import Reduction
 _DITHER_DB = -120.0
 
 
-def auxiva(mics: Tensor, sample_rate: int, *, n_iter: int = 20, window_size: int | None = None) -> Reduction:
-    """Independent vector analysis by auxiliary functions (N. Ono, WASPAA, 2011), with the package's own defaults."""
-    return _separate("auxiva", mics, sample_rate, window_size, n_iter=n_iter)
+#: The separators with the package's own defaults; other options of theirs can be given, too.
+SEPARATORS = {
+    # N. Ono, "Stable and fast update rules for independent vector analysis based on auxiliary function technique",
+    # WASPAA, 2011.
+    "auxiva": {"n_iter": 20},
+    # D. Kitamura et al., "Determined blind source separation unifying independent vector analysis and nonnegative
+    # matrix factorization", IEEE/ACM TASLP 24(9), 2016.
+    "ilrma": {"n_iter": 20, "n_components": 2},
+    # K. Sekiguchi et al., "Fast multichannel nonnegative matrix factorization with directivity-aware
+    # jointly-diagonalizable spatial covariance matrices for blind source separation", IEEE/ACM TASLP 28, 2020.
+    "fastmnmf2": {"n_iter": 30, "n_components": 8},
+}
 
 
-def ilrma(
-    mics: Tensor,
-    sample_rate: int,
-    *,
-    n_iter: int = 20,
-    n_components: int = 2,
-    seed: int = 0,
-    window_size: int | None = None,
+def separate(
+    name: str, mics: Tensor, sample_rate: int, *, window_size: int | None = None, seed: int = 0, **options
 ) -> Reduction:
-    """Independent low-rank matrix analysis (D. Kitamura et al., IEEE/ACM TASLP 24(9), 2016), with own defaults."""
-    return _separate("ilrma", mics, sample_rate, window_size, seed, n_iter=n_iter, n_components=n_components)
-
-
-def fastmnmf2(
-    mics: Tensor,
-    sample_rate: int,
-    *,
-    n_iter: int = 30,
-    n_components: int = 8,
-    seed: int = 0,
-    window_size: int | None = None,
-) -> Reduction:
-    """Fast multichannel NMF (K. Sekiguchi et al., IEEE/ACM TASLP 28, 2020), with the package's own defaults."""
-    return _separate("fastmnmf2", mics, sample_rate, window_size, seed, n_iter=n_iter, n_components=n_components)
-
-
-def _separate(name: str, mics: Tensor, sample_rate: int, window_size: int | None, seed: int = 0, **options):
+    """Run one of :data:`SEPARATORS`; ``details["assignment"]`` is the component that each source got."""
     check_mics(mics, sample_rate)
+    options = SEPARATORS[name] | options
     # A silent microphone has a silent source, and no covariance to invert.
     active = mics.abs().amax(1) > 0
     if active.sum() < 2:
