@@ -2,8 +2,8 @@
 
     python benchmarks/bench_mss.py [--seeds 3] [--steps 300] [--stage linear] [--runs runs/mss]
 
-Makes the songs, their bleed and what each method leaves of it; trains one Wave-U-Net a seed and condition, all from
-the same start on the same excerpts; and writes ``results/mss.csv``: a row a test song and stem. Rows that are there
+Makes the songs, their bleed and what each method leaves of it; trains one Wave-U-Net per seed and condition, all from
+the same start on the same excerpts; and writes ``results/mss.csv``: one row per test song and stem. Rows that are there
 are kept and their training is skipped, an interrupted training goes on from its checkpoint in ``--runs``. ``kind`` is
 
 - training: quality of the stems that are trained on, against the clean ones;
@@ -55,7 +55,7 @@ def names() -> tuple[str, ...]:
 
 
 def scores(estimates: torch.Tensor, references: torch.Tensor) -> list[dict]:
-    """A row a stem, without what tells it apart."""
+    """One row per stem, without what tells it apart."""
     ratios = bss_eval(estimates, references, window=RATE)
     silence = silence_scores(estimates, references, frame=RATE)
     activity = activity_scores(estimates, references, RATE)

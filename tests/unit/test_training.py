@@ -312,7 +312,7 @@ def test_scenes_to_validate_on_are_the_same_for_every_seed():
     assert scenes(0).shape == (3, 4, 400) and torch.equal(scenes(0), scenes(1))
 
 
-def test_one_stem_alone_for_a_network_a_stem():
+def test_one_stem_alone_for_a_network_per_stem():
     wanted = Settings("cae", seconds=0.05, batch=2, stem=1, shuffle=False, gain_db=0.0)
     mics, references, gains = draw_batch(made_of(noise_pool(songs=1)), wanted, 0)
     assert gains is None and mics.shape == (2, 1, 400) and (references == 2).all() and (mics > 2).all()

@@ -56,7 +56,7 @@ def tones():
 @pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("difference", [False, True])
 @pytest.mark.parametrize("n_stems", [2, 3, 5])
-def test_one_waveform_a_stem(separate, difference, n_stems):
+def test_one_waveform_per_stem(separate, difference, n_stems):
     net = network(separate=separate, difference=difference, n_stems=n_stems)
     stems = net(noise(2, net.input_samples))
     assert stems.shape == (2, n_stems, net.output_samples)
