@@ -17,11 +17,11 @@ _DTYPES = (torch.float32, torch.complex64)
 _LEAST_CAPABILITY = (8, 0)
 
 
-def choose_backend(backend: str, *tensors: Tensor, supported: str | None = None) -> str:
+def choose_backend(backend: str, *tensors: Tensor, unsupported: str | None = None) -> str:
     """``"torch"`` or ``"triton"`` for these arguments of a kernel.
 
     ``"auto"`` takes Triton for CUDA tensors where it can run, and torch otherwise; a ``"triton"`` that cannot run is a
-    RuntimeError with the reason: what the kernel does not take (``supported`` says why; None where it does), another
+    RuntimeError with the reason: what the kernel does not take (``unsupported``; None where it takes all), another
     dtype than float32 and complex64, a gradient that is asked for (the kernels have none), no CUDA device, or no
     Triton. With ``TRITON_INTERPRET=1`` in the environment of the process an explicit ``"triton"`` runs on the CPU, in
     Triton's interpreter.
@@ -30,7 +30,7 @@ def choose_backend(backend: str, *tensors: Tensor, supported: str | None = None)
         raise ValueError(f"backend: expected one of {', '.join(_BACKENDS)}, got {backend!r}")
     if backend == "torch" or (backend == "auto" and not all(tensor.is_cuda for tensor in tensors)):
         return "torch"
-    reason = supported or _hindrance(tensors)
+    reason = unsupported or _hindrance(tensors)
     if reason is None:
         return "triton"
     if backend == "triton":

@@ -40,7 +40,7 @@ def test_cuda_tensors_that_the_kernel_takes_go_to_triton(recent_gpu):
 
 
 @pytest.mark.parametrize(
-    ("tensors", "supported", "reason"),
+    ("tensors", "unsupported", "reason"),
     [
         ([Imagined()], "too many rows", "too many rows"),
         ([Imagined(dtype=torch.float64)], None, "dtype float64"),
@@ -50,10 +50,10 @@ def test_cuda_tensors_that_the_kernel_takes_go_to_triton(recent_gpu):
         ([HERE, Imagined()], None, "several devices: cpu, cuda:0"),
     ],
 )
-def test_triton_that_cannot_run_says_why_and_auto_falls_back(tensors, supported, reason, recent_gpu):
+def test_triton_that_cannot_run_says_why_and_auto_falls_back(tensors, unsupported, reason, recent_gpu):
     with pytest.raises(RuntimeError, match=f"backend: 'triton' cannot run: .*{reason}"):
-        choose_backend("triton", *tensors, supported=supported)
-    assert choose_backend("auto", *tensors, supported=supported) == "torch"
+        choose_backend("triton", *tensors, unsupported=unsupported)
+    assert choose_backend("auto", *tensors, unsupported=unsupported) == "torch"
 
 
 def test_a_gradient_that_nobody_wants_is_no_hindrance(recent_gpu):

@@ -53,7 +53,7 @@ def median_filter(values: Tensor, footprint: Tensor, *, backend: str = "auto") -
         raise ValueError(f"footprint: expected a matrix with at least one bin, got shape {tuple(footprint.shape)}")
     if values.ndim < 2:
         raise ValueError(f"values: expected shape (..., freqs, frames), got {tuple(values.shape)}")
-    if choose_backend(backend, values, supported=_unsupported(values, footprint)) == "triton":
+    if choose_backend(backend, values, unsupported=_unsupported(values, footprint)) == "triton":
         from irtools.kernels.median_filter import _triton
 
         return _triton.median_filter(values, footprint.bool())

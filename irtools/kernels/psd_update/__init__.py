@@ -230,7 +230,7 @@ def _unsupported(power, psd, exponent, exponents):
 
 def _chosen(backend, unsupported, *tensors):
     """The module with the implementations for these tensors."""
-    if choose_backend(backend, *tensors, supported=unsupported) == "triton":
+    if choose_backend(backend, *tensors, unsupported=unsupported) == "triton":
         from irtools.kernels.psd_update import _triton
 
         return _triton

@@ -61,7 +61,7 @@ def second_moments(*rows: Tensor, backend: str = "auto") -> Tensor:
     lengths = [part.shape[-1] for part in rows]
     if len(set(lengths)) > 1:
         raise ValueError(f"rows: expected equal numbers of samples, got {lengths}")
-    if choose_backend(backend, *rows, supported=_unsupported(rows)) == "triton":
+    if choose_backend(backend, *rows, unsupported=_unsupported(rows)) == "triton":
         from irtools.kernels.second_moments import _triton
 
         return _triton.second_moments(rows)

@@ -63,7 +63,7 @@ def weighted_covariance(x: Tensor, weights: Tensor, *, products: Tensor | None =
         raise ValueError(f"weights: expected a real dtype, got {str(weights.dtype).removeprefix('torch.')}")
     if weights.shape[-1] != x.shape[-1]:
         raise ValueError(f"weights: expected {x.shape[-1]} frames as in x, got {weights.shape[-1]}")
-    if choose_backend(backend, x, weights, supported=_unsupported(x, weights)) == "triton":
+    if choose_backend(backend, x, weights, unsupported=_unsupported(x, weights)) == "triton":
         from irtools.kernels.weighted_covariance import _triton
 
         return _triton.weighted_covariance(x, weights)
