@@ -6,7 +6,7 @@ import torch
 
 
 def bursts(mics: int, seconds: float, rate: int, seed: int = 0) -> torch.Tensor:
-    """Noise that comes and goes ten times a second, bled at -14 dB: microphones, float64."""
+    """Noise that comes and goes ten times per second, bled at -14 dB: microphones, float64."""
     generator = torch.Generator().manual_seed(seed)
     samples, part = round(seconds * rate), rate // 10
     level = torch.rand(mics, samples // part + 1, generator=generator, dtype=torch.float64) ** 3

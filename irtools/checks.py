@@ -101,7 +101,7 @@ def check_assignment(assignment, n_mics: int, n_sources: int | None = None) -> l
         return list(range(n_sources))
     chosen = [int(mic) for mic in assignment]
     if n_sources is not None and len(chosen) != n_sources:
-        raise ValueError(f"assignment: expected {n_sources} microphones (one a source), got {len(chosen)}")
+        raise ValueError(f"assignment: expected {n_sources} microphones (one per source), got {len(chosen)}")
     if not chosen or any(not 0 <= mic < n_mics for mic in chosen):
         raise ValueError(f"assignment: expected microphone indices 0 to {n_mics - 1}, got {chosen}")
     if len(set(chosen)) != len(chosen):

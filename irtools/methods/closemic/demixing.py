@@ -1,4 +1,4 @@
-"""Close-mic demixing: blind inversion of the mixing, guided by one close microphone a source."""
+"""Close-mic demixing: blind inversion of the mixing, guided by one close microphone per source."""
 
 from __future__ import annotations
 
