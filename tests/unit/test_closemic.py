@@ -205,9 +205,10 @@ def test_the_gains_of_a_room_are_levels_relative_to_the_own_microphone(levels):
     """Row k, column n: of source n at microphone k, in the units of the recording."""
     levels = torch.tensor(levels, dtype=torch.float64)
     images = levels[:, None, None] * images_in_a_room(notes(), UNEQUAL_BLEED)
-    found = closemic(images.sum(1), **ROOM).gains
+    found = closemic(images.sum(1), **ROOM)
     level = images.norm(dim=2)
-    assert torch.allclose(found, level / level.diagonal(), rtol=0.1)
+    assert torch.allclose(found.gains, level / level.diagonal(), rtol=0.1)
+    assert torch.allclose(found.sources.norm(dim=1), level.diagonal(), rtol=0.1)
 
 
 def test_the_pieces_of_a_room_overlap_by_a_window():

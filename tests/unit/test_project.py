@@ -350,6 +350,8 @@ HEAVY = (
         ("irtools.band.songs", HEAVY),
         ("irtools.methods.networks.methods", HEAVY),
         ("irtools.training.run", HEAVY),
+        ("irtools.training.separation", HEAVY),
+        ("irtools.training.validation", HEAVY),
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(module, forbidden):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from irtools.checks import check_number
 from irtools.methods.separator import Recording, Reduction, Separator
 from irtools.methods.streaming.pieces import CrossFade, cut
 from irtools.nets.estimate import Estimate
-from irtools.nets.inverse import own_mic_images
+from irtools.nets.inverse import own_mic_images, projected_gains
 from irtools.nets.pretrained import load, read_card
 from irtools.recording.resampling import resample
 from irtools.stft import stft
@@ -149,8 +148,5 @@ def _rows_of_all(gains: Tensor, sources: Tensor, mics: Tensor, close_mics: list[
     everyone[close_mics] = gains.to(everyone)
     others = [mic for mic in range(len(mics)) if mic not in close_mics]
     if others:
-        blocks = [slice(*ends) for ends in pairwise([*range(0, mics.shape[1], 1 << 16), mics.shape[1]])]
-        gram = sum(sources[:, block].double() @ sources[:, block].double().T for block in blocks)
-        cross = sum(mics[others, block].double() @ sources[:, block].double().T for block in blocks)
-        everyone[others] = cross @ torch.linalg.pinv(gram, hermitian=True) * everyone[close_mics].diagonal()
+        everyone[others] = projected_gains(mics[others], sources) * everyone[close_mics].diagonal()
     return everyone.to(mics)
