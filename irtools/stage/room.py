@@ -39,17 +39,11 @@ def simulate_room(
         In Hz.
     rt60_s : float
         Reverberation time, in seconds, as measured at the close microphones; 0 is an anechoic stage.
-    distance_m : float
-        From each source to its close microphone, in metres.
-    room_m : (length, width, height), optional
-        In metres; see :func:`irtools.lay_out_stage`.
-    n_mics : int, optional
-        K >= N; N by default. Microphones past N are room microphones.
-    pattern : {"omni", "cardioid"}
-    absorption, max_order
+    distance_m, room_m, n_mics, geometry
+        See :func:`irtools.lay_out_stage`. A Stage as ``geometry`` brings its own room and positions, and the other
+        three are unused.
+    pattern, absorption, max_order
         See :func:`irtools.room_impulse_responses`.
-    geometry : {"published", "random"} or Stage
-        A Stage brings its own room and positions: ``distance_m``, ``room_m`` and ``n_mics`` are unused.
     noise_db : float, optional
         White sensor noise, in dB relative to each microphone's mean power.
     names : sequence of str, optional
@@ -61,10 +55,9 @@ def simulate_room(
     -------
     Scene
         Same dtype, device and length as ``sources``: what rings on after the last sample is cut. ``references`` are
-        the own-mic images h_nn * s_n, without noise; the dry ``sources`` are no reference, neither delayed nor
-        coloured. ``gains`` is None. ``details`` has the geometry, ``rt60_s`` (asked for) and ``measured_rt60_s``,
-        walls, delay and gain of every direct path, ``bleed_db`` (energy of each source at each microphone over that
-        at its own), input SDR and SI-SDR.
+        the own-mic images h_nn * s_n, without noise; the dry ``sources`` are no reference. ``gains`` is None.
+        ``details`` has the geometry, ``rt60_s`` (asked for) and ``measured_rt60_s``, walls, delay and gain of every
+        direct path, ``bleed_db`` (energy of each source at each microphone over that at its own), input quality.
 
     Raises
     ------

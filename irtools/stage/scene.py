@@ -18,23 +18,17 @@ class Scene:
 
     Attributes
     ----------
-    mics : Tensor, shape (mics, samples), float32 or float64
-        What the microphones record.
-    references : Tensor, shape (sources, samples)
-        Each source as heard at its own microphone (its own-mic image): what an estimate is scored against.
-    sources : Tensor, shape (sources, samples)
-        The dry sources that went in.
+    mics, references, sources : Tensor, shape (mics or sources, samples), float32 or float64
+        What the microphones record; each source as heard at its own microphone (its own-mic image), which an
+        estimate is scored against; the dry sources that went in.
     sample_rate : int or None
         In Hz.
     gains : Tensor, shape (mics, sources), or None
         Interference matrix Λ in amplitude; None where the stage is convolutive.
-    assignment : tuple of int
-        Close microphone of each source; microphone n for source n by default.
-    names : tuple of str
-        One per source; ``source0``, ``source1``, ... by default.
+    assignment, names : tuple
+        Close microphone and name of each source; microphone n and ``source<n>`` by default.
     details : dict
-        Plain types only, ready for ``json.dumps(..., allow_nan=False)``: a decibel value that is undefined or
-        infinite (silent source, no bleed at all) is None.
+        Plain types, ready for ``json.dumps(..., allow_nan=False)``: a level that is undefined or infinite is None.
 
     Raises
     ------

@@ -186,6 +186,13 @@ def test_input_quality_against_its_definitions():
     assert scene.details["input_sdr_db"][2] is None  # nothing bleeds into it: infinite
 
 
+def test_the_quality_of_the_microphones_counts_their_noise():
+    scene = simulate_linear(stems(2), torch.eye(2), noise_db=-20.0, generator=seeded())
+    for n, level in enumerate(scene.details["input_sdr_db"]):
+        assert level == pytest.approx(decibels(scene.references[n], scene.mics[n] - scene.references[n]))
+        assert level == pytest.approx(20.0, abs=0.5)
+
+
 def test_details_describe_the_gains():
     gains = torch.tensor([[1.0, 0.1], [0.5, 1.0], [0.0, -2.0]], dtype=torch.float64)
     details = simulate_linear(stems(2), gains).details

@@ -43,6 +43,29 @@ def test_published_positions():
     assert stage.room_m == (13.5, 7.0, 7.0)
 
 
+def test_the_stage_scales_with_its_room_but_not_the_distance_of_the_microphones():
+    small, large = lay_out_stage(4), lay_out_stage(4, 6, room_m=(27.0, 21.0, 7.0))
+    factor = torch.tensor([2.0, 3.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(large.sources, factor * small.sources)
+    torch.testing.assert_close(large.sources - large.mics[:4], small.sources - small.mics)
+    # Room microphones stand in a row between band and audience, and look at the band.
+    assert large.mics[4:].tolist() == [[9.0, 5.25, 3.5], [18.0, 5.25, 3.5]]
+    assert large.facing[4:].tolist() == [[0.0, 1.0, 0.0]] * 2
+
+
+def test_random_stages_fill_the_ranges_they_are_drawn_from():
+    stages = [lay_out_stage(4, geometry="random", generator=seeded(s)) for s in range(200)]
+    rooms = torch.tensor([stage.room_m for stage in stages])
+    same_room = [lay_out_stage(4, room_m=stage.room_m).sources for stage in stages]
+    moved = torch.cat([stage.sources - place for stage, place in zip(stages, same_room, strict=True)])
+    turned = torch.cat([torch.rad2deg(torch.atan2(stage.facing[:, 0], stage.facing[:, 1])) for stage in stages])
+    drawn = [*rooms.T, *moved.T, turned]
+    ranges = [(12, 15), (7, 9), (5, 8), (-0.3, 0.3), (-0.3, 0.3), (-0.2, 0.2), (-30, 30)]
+    for values, (low, high) in zip(drawn, ranges, strict=True):
+        margin = 0.05 * (high - low)
+        assert low <= values.min() < low + margin and high - margin < values.max() <= high
+
+
 @given(
     n_sources=st.integers(1, 12),
     extra=st.integers(0, 3),
