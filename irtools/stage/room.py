@@ -126,7 +126,7 @@ def _convolve(sources: Tensor, responses: Tensor) -> tuple[Tensor, Tensor, Tenso
     energy = np.zeros((n_mics, n_sources))
     for n, source in enumerate(sources):
         dry = source.detach().to("cpu", torch.float64).numpy()
-        # Zeros convolve to zeros: no rounding of an FFT in a silent source's image.
+        # A silent source has silent images.
         for k in range(n_mics) if dry.any() else ():
             image = oaconvolve(dry, responses[k, n].numpy())[:samples]
             energy[k, n] = image @ image
