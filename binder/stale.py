@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-INPUTS = ("irtools/**/*.py", "book/_ext/*.py", "pyproject.toml", "binder/constraints.txt")
+INPUTS = (
+    "irtools/**/*.py",
+    "irtools/nets/weights/*",
+    "book/_ext/*.py",
+    "pyproject.toml",
+    "binder/constraints.txt",
+)
 
 
 def library_hash(root: Path) -> str:

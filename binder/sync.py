@@ -75,8 +75,7 @@ def post_build(settings: dict) -> str:
 
 def install_line(settings: dict) -> str:
     """The one line that makes a chapter run on Colab."""
-    pins = {_normal(pin.split("==")[0]): pin for pin in settings["tool"]["irtools"]["no-deps"]}
-    pins = constraints() | pins
+    pins = constraints() | {_normal(pin.split("==")[0]): pin for pin in settings["tool"]["irtools"]["no-deps"]}
     version = re.search(r'__version__ = "(.+)"', (ROOT / "irtools/__init__.py").read_text()).group(1)
     packages = " ".join(pins[_normal(name)] for name in COLAB)
     return f"%pip install -q --no-deps git+https://github.com/{slug(settings)}@v{version} {packages}"

@@ -19,6 +19,7 @@ def tree(tmp_path, stale):
     """A project that has just been built."""
     for name in (
         "irtools/methods/am.py",
+        "irtools/nets/weights/cae.safetensors",
         "book/_ext/offline.py",
         "pyproject.toml",
         "binder/constraints.txt",
@@ -39,7 +40,14 @@ def test_an_unchanged_library_keeps_the_build(stale, tree):
 
 
 @pytest.mark.parametrize(
-    "name", ["irtools/methods/am.py", "book/_ext/offline.py", "binder/constraints.txt", "irtools/new.py"]
+    "name",
+    [
+        "irtools/methods/am.py",
+        "irtools/nets/weights/cae.safetensors",
+        "book/_ext/offline.py",
+        "binder/constraints.txt",
+        "irtools/new.py",
+    ],
 )
 def test_a_changed_library_drops_the_build_once(stale, tree, name):
     (tree / name).write_text("2")
