@@ -75,13 +75,13 @@ def meaning(code: str) -> str:
 
 def candidates(modules: list[Path]) -> list[tuple[Path, str, int, int]]:
     """Every possible mutant: module, operator, occurrence and line."""
+    kinds = {name: get_operator(name) for name in operator_names()}
+    operators = {name: kind() for name, kind in kinds.items() if not kind.arguments()}
     found = []
     for module in modules:
         nodes = list(ast_nodes(get_ast_from_path(ROOT / module)))
-        for name in operator_names():
-            if get_operator(name).arguments():
-                continue
-            places = (start for node in nodes for start, _ in get_operator(name)().mutation_positions(node))
+        for name, operator in operators.items():
+            places = (start for node in nodes for start, _ in operator.mutation_positions(node))
             found += [(module, name, occurrence, line) for occurrence, (line, _) in enumerate(places)]
     return found
 
