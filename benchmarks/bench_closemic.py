@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from loops_closemic import linear_by_loops, room_by_loops
 from on_device import best_of
 from recordings import bursts
 from tables import write_rows
@@ -21,7 +22,6 @@ from tables import write_rows
 import irtools as ir
 from irtools.methods.closemic import linear as linear_demixing
 from irtools.methods.closemic.linear import demix_linear
-from irtools.methods.closemic.loops import linear_by_loops, room_by_loops
 from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
 from irtools.provenance import provenance
 from irtools.stft import stft

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from loops_powers import fit_by_loops, reduce_by_loops
 from on_device import best_of
 from recordings import bursts
 from tables import write_rows
@@ -21,7 +22,6 @@ from tables import write_rows
 import irtools as ir
 from irtools.methods.powers import fastmira, kamir, mira
 from irtools.methods.powers.fit import first_gains, first_psd, fit
-from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
 from irtools.methods.powers.settings import PowerSettings
 from irtools.methods.powers.spectra import powers
 from irtools.provenance import provenance

@@ -1,6 +1,11 @@
 import os
+import sys
+from pathlib import Path
 
 from hypothesis import settings
+
+# Plain loops: what the benchmarks time the methods against is what tests compare them with.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 # Tests run in parallel processes: one thread each is faster than many that wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

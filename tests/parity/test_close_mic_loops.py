@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from loops_closemic import linear_by_loops, room_by_loops
 
 from irtools.methods.closemic import linear as linear_demixing
 from irtools.methods.closemic.linear import demix_linear
-from irtools.methods.closemic.loops import linear_by_loops, room_by_loops
 from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
 
 

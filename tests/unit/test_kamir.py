@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops_powers import fit_by_loops, reduce_by_loops
 
 import irtools as ir
 from irtools.methods.powers.fit import first_gains, first_psd, fit
 from irtools.methods.powers.kamir import PRESETS
 from irtools.methods.powers.kamir import kamir as learn
-from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
 from irtools.methods.powers.reduction import reduce_piece
 from irtools.methods.powers.settings import PowerSettings, close_matrix
 from irtools.methods.powers.spectra import equaliser, powers

@@ -6,16 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bench_clips
+import bench_kernels
 import pytest
+import tables
 import torch
+from kernel_cases import CASES, Case, tensors_of
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import bench_clips  # noqa: E402
-import bench_kernels  # noqa: E402
-import tables  # noqa: E402
-from kernel_cases import CASES, Case, tensors_of  # noqa: E402
 
 ON_PROCESSOR = [case for case in CASES if "cpu" in case.devices]
 

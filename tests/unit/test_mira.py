@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops_powers import fit_by_loops, reduce_by_loops
 
 import irtools as ir
 from irtools.methods.powers import fastmira as fastmira_module
 from irtools.methods.powers import mira as mira_module
-from irtools.methods.powers.loops import fit_by_loops, reduce_by_loops
 from irtools.methods.powers.mira import PRESETS
 from irtools.methods.powers.random_projections import projected_powers
 from irtools.methods.powers.settings import PowerSettings
