@@ -102,7 +102,7 @@ def _one_recording(estimates: Tensor, references: Tensor, cuts: list[slice], fil
     """The four ratios, (4, sources, windows)."""
     from scipy.fft import next_fast_len
 
-    n_fft = next_fast_len(cuts[0].stop + filter_length - 1, real=True)
+    n_fft = 2 * next_fast_len((cuts[0].stop + filter_length) // 2, real=True)
     joint, own = (torch.fft.rfft(c, n_fft) for c in projection_filters(estimates, references, filter_length))
     return torch.stack([_one_window(estimates[:, i], references[:, i], joint, own, n_fft) for i in cuts], dim=-1)
 
@@ -153,7 +153,8 @@ def _solve(lags: Tensor, rhs: Tensor) -> Tensor:
 
 def _one_window(estimates: Tensor, references: Tensor, joint: Tensor, own: Tensor, n_fft: int) -> Tensor:
     """The four ratios (4, sources) in one window, given the spectra of the filters."""
-    h, s = (torch.fft.rfft(signals.double(), n_fft) for signals in (estimates, references))
+    estimates, references = estimates.double(), references.double()
+    h, s = torch.fft.rfft(estimates, n_fft), torch.fft.rfft(references, n_fft)
     alone = own * s  # P_s h
     together = joint[:, 0] * s[0]  # P h
     for j in range(1, len(s)):
@@ -174,7 +175,7 @@ def _one_window(estimates: Tensor, references: Tensor, joint: Tensor, own: Tenso
 
 
 def _energy(half_spectrum: Tensor, n_fft: int) -> Tensor:
-    """Energy of a real signal from the non-negative half of its spectrum (Parseval)."""
+    """Energy of a real signal from the non-negative half of its spectrum of even length (Parseval)."""
     twice = 2 * torch.linalg.vector_norm(torch.view_as_real(half_spectrum).flatten(-2), dim=-1).square()
-    once = half_spectrum[..., [0, -1] if n_fft % 2 == 0 else [0]].real.square().sum(-1)
+    once = half_spectrum[..., :: n_fft // 2].real.square().sum(-1)  # the first and the last bin
     return (twice - once) / n_fft
