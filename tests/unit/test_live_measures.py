@@ -299,6 +299,16 @@ def test_harder_masks_are_more_musical():
     assert 0 < values[0] < values[1] < values[2]
 
 
+def test_what_happens_to_dither_is_no_musical_noise():
+    """Noise below 1 kHz, and dither 80 dB below it that a method gates."""
+    spectrum = torch.fft.rfft(noise(1, 40_000))
+    spectrum[:, 5000:] = 0
+    wave, dither = torch.fft.irfft(spectrum, 40_000), 1e-4 * noise(1, 40_000, seed=1)
+    gated = dither * (torch.arange(40_000) % 8000 < 2000)
+    assert log_kurtosis_ratio(wave + gated, wave + dither).abs() < 0.02
+    assert log_kurtosis_ratio(gated, dither) > 0.5
+
+
 def test_frames_that_touch_a_masked_sample_are_left_out():
     wave = noise(1, 16_000)
     other = wave.clone()

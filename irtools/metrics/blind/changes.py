@@ -13,6 +13,9 @@ from irtools.checks import check_mics
 from irtools.metrics.signals import decibels
 from irtools.stft import stft
 
+# Frequencies further below the loudest hold dither and what the window leaks.
+_RANGE_DB = 60.0
+
 
 def energy_change_db(after: Tensor, before: Tensor, where: Tensor | None = None) -> Tensor:
     """Level of each output over that of its microphone, in dB: (mics,), float64.
@@ -32,12 +35,11 @@ def log_kurtosis_ratio(
     *,
     window_size: int = 1024,
     hop: int = 512,
-    range_db: float = 60.0,
 ) -> Tensor:
     """Musical noise: by how much the powers of a spectrogram became more spiky, as a natural logarithm: (mics,).
 
     0 where nothing changed but the level. NaN where no frequency has power before and after. Only frames of which
-    every sample counts are used, and frequencies whose power before is within ``range_db`` of that of the loudest.
+    every sample counts are used, and frequencies whose power before is within 60 dB of that of the loudest.
 
     Notes
     -----
@@ -60,7 +62,7 @@ def log_kurtosis_ratio(
     for one, other, frames in zip(after, before, whole, strict=True):
         new, old = (stft(x, window_size, hop).abs().square()[:, frames] for x in (one, other))
         loud = old.sum(1)
-        used = (loud > 10 ** (-range_db / 10) * loud.max()) & (new > 0).any(1)
+        used = (loud > 10 ** (-_RANGE_DB / 10) * loud.max()) & (new > 0).any(1)
         # The mean of no frequency is NaN.
         values.append((_kurtosis(new[used]).log() - _kurtosis(old[used]).log()).mean())
     return torch.stack(values)
