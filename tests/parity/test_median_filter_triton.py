@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from interpreter import DEVICE, assert_passes_in_interpreter, inside_nan, on_triton, without_triton
+from interpreter import DEVICE, inside_nan, on_triton
 
 from irtools.kernels.median_filter import _reference, median_filter
 
@@ -82,8 +82,3 @@ def test_more_taps_than_registers_are_refused_or_left_to_the_reference():
     assert torch.equal(median_filter(values, footprint), _reference.median_filter(values, footprint))
     with pytest.raises(RuntimeError, match="float64"):
         median_filter(values.double(), footprint[:, :3], backend="triton")
-
-
-@without_triton
-def test_everything_above_in_the_interpreter():
-    assert_passes_in_interpreter(__file__)

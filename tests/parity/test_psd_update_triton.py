@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from interpreter import DEVICE, assert_passes_in_interpreter, inside_nan, on_triton, without_triton
+from interpreter import DEVICE, inside_nan, on_triton
 
 from irtools.kernels.psd_update import _reference, gain_sums, psd_step, psd_update, wiener_update
 
@@ -133,8 +133,3 @@ def test_what_the_kernel_does_not_take_is_refused_or_left_to_the_reference(shape
     with pytest.raises(RuntimeError, match=reason):
         psd_update(*arguments, **options, backend="triton")
     assert psd_update(*arguments, **options)[0].shape == arguments[1].shape
-
-
-@without_triton
-def test_everything_above_in_the_interpreter():
-    assert_passes_in_interpreter(__file__)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from interpreter import DEVICE, assert_passes_in_interpreter, on_triton, without_triton
+from interpreter import DEVICE, on_triton
 
 from irtools.kernels.second_moments import second_moments
 
@@ -101,8 +101,3 @@ def test_what_the_kernel_does_not_take_is_refused_or_left_to_torch(rows, reason)
     with pytest.raises(RuntimeError, match=rf"backend: 'triton' cannot run: .*{reason}"):
         second_moments(*rows, backend="triton")
     assert torch.equal(second_moments(*rows), second_moments(*rows, backend="torch"))
-
-
-@without_triton
-def test_everything_above_in_the_interpreter():
-    assert_passes_in_interpreter(__file__)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from interpreter import assert_passes_in_interpreter, inside_nan, on_triton, without_triton
+from interpreter import inside_nan, on_triton
 
 from irtools.kernels.weighted_covariance import _reference, outer_products, weighted_covariance
 
@@ -107,8 +107,3 @@ def test_what_the_kernel_does_not_take_is_refused_or_left_to_torch(x, weights, p
     with pytest.raises(RuntimeError, match=rf"backend: 'triton' cannot run: .*{reason}"):
         weighted_covariance(x, weights, products=products, backend="triton")
     assert weighted_covariance(x, weights, products=products).shape[-3:] == (weights.shape[-2], *2 * x.shape[-2:-1])
-
-
-@without_triton
-def test_everything_above_in_the_interpreter():
-    assert_passes_in_interpreter(__file__)
