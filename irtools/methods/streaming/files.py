@@ -107,17 +107,17 @@ def reduce_files(
     cuts, overlap = _cut_to_separate(recording, separator, size)
 
     outputs = [reader.names[mic] for mic in separator.close_mics]
-    told, faded, auditor = Told(separator, recording, cuts), CrossFade(overlap), Auditor(reader.names)
+    separation, faded, auditor = Separation(separator, recording, cuts), CrossFade(overlap), Auditor(reader.names)
     with MultitrackWriter(out_dir, outputs, reader.sample_rate, samples=reader.samples) as writer:
         on_chunk("separate", 0, reader.samples)
         for first, end in cuts:
             mics, mix = recording.read(first, end)
             auditor.add(mics[:, 0 if first == 0 else overlap :])
-            writer.write(faded.add(told.separate(mics, mix).sources).cpu())
+            writer.write(faded.add(separation.separate(mics, mix).sources).cpu())
             on_chunk("separate", end, reader.samples)
         if overlap:
             writer.write(faded.rest().cpu())
-    told.warn()
+    separation.warn()
 
     seconds = time.perf_counter() - start
     return {
@@ -127,8 +127,8 @@ def reduce_files(
         "outputs": outputs,
         "sample_rate": reader.sample_rate,
         "samples": reader.samples,
-        **_plain(told.outcome()),
-        "pieces": told.pieces,
+        **_plain(separation.outcome()),
+        "pieces": separation.pieces,
         "findings": auditor.findings(),
         "device": str(target),
         "chunk_seconds": cuts[0][1] / reader.sample_rate,
@@ -159,7 +159,7 @@ def _up(samples: int, align: int) -> int:
     return -(-samples // align) * align
 
 
-class Told:
+class Separation:
     """Separates piece by piece and keeps what a report tells of each, and of all of them."""
 
     def __init__(self, separator: Separator, recording: Recording, cuts: list[tuple[int, int]]):
