@@ -160,17 +160,11 @@ def _of(unit: str) -> str:
 
 
 def _range(least=None, most=None, above=None, below=None) -> str:
+    if least is not None and most is not None:
+        return f"{least:g} to {most:g}"
     if above == 0 and most is None and below is None:
         return "a positive number"
-    low = f"{least:g}" if least is not None else None if above is None else f"more than {above:g}"
-    high = f"{most:g}" if most is not None else None if below is None else f"less than {below:g}"
-    if low and high:
-        joint = " to " if above is None and below is None else " and "
-        return f"{low}{joint}{high}"
+    bounds = {"at least": least, "more than": above, "at most": most, "less than": below}
     return (
-        f"at least {low}"
-        if least is not None
-        else f"at most {high}"
-        if most is not None
-        else low or high or "a finite number"
+        " and ".join(f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None) or "a finite number"
     )

@@ -78,6 +78,14 @@ def test_falcon_without_stempeg_or_ffmpeg(monkeypatch):
         falcon69()
 
 
+def test_falcon_cut_short_by_the_decoder_is_refused(monkeypatch):
+    """Some samples came, then the decoder failed: these are no song."""
+    failed = subprocess.CompletedProcess([], 1, stdout=bytes(80), stderr=b"broken pipe")
+    monkeypatch.setattr(falcon.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(RuntimeError, match=r"cannot decode stream \d: broken pipe"):
+        falcon69()
+
+
 def test_falcon_damaged(monkeypatch, tmp_path):
     broken = tmp_path / "broken.stem.mp4"
     broken.write_bytes(b"no music")

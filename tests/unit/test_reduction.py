@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irtools.checks import check_assignment, check_mics
+from irtools.checks import check_assignment, check_choice, check_int, check_mics, check_number
 from irtools.methods.separator import Reduction, Separator
 
 sizes = st.integers(1, 6)
@@ -119,3 +119,40 @@ def test_results_are_frozen_and_share_no_state(kind):
     assert second.details == {}
     with pytest.raises(dataclasses.FrozenInstanceError):
         first.converged = False
+
+
+BOUNDS = [
+    ({"least": 1, "most": 2}, (1, 2), (0.5, 2.5), "1 to 2"),
+    ({"above": 0}, (1e-9,), (0, -1), "a positive number"),
+    ({"above": 0, "most": 1}, (0.1, 1), (0, 1.1), "more than 0 and at most 1"),
+    ({"least": 0, "below": 1}, (0, 0.9), (-0.1, 1), "at least 0 and less than 1"),
+    ({"most": 0}, (0, -5), (0.1,), "at most 0"),
+    ({}, (-1e300, 0), (float("inf"), float("nan")), "a finite number"),
+]
+
+
+@pytest.mark.parametrize(("bounds", "inside", "outside", "words"), BOUNDS, ids=[words for *_, words in BOUNDS])
+def test_a_number_is_checked_against_its_bounds_and_they_are_told(bounds, inside, outside, words):
+    assert [check_number("x", value, **bounds, unit="s") for value in inside] == list(inside)
+    for value in outside:
+        with pytest.raises(ValueError, match=f"^x: expected {words} in s, got {value}$"):
+            check_number("x", value, **bounds, unit="s")
+    for value in ("1", None, True, 1j):
+        with pytest.raises(TypeError, match=r"^x: expected a number in s, got "):
+            check_number("x", value, **bounds, unit="s")
+
+
+def test_an_int_is_checked_against_its_bounds_and_they_are_told():
+    assert check_int("n", 3, 3, 5) == 3 and check_int("n", 5, 3, 5) == 5
+    for value, words in ((2, "3 to 5"), (6, "3 to 5")):
+        with pytest.raises(ValueError, match=f"^n: expected {words} in samples, got {value}$"):
+            check_int("n", value, 3, 5, unit="samples")
+    for value in (3.0, True, "3", None):
+        with pytest.raises(TypeError, match=r"^n: expected an int, got "):
+            check_int("n", value)
+
+
+def test_a_choice_lists_what_there_is():
+    assert check_choice("fun", "exp", ("exp", "cube")) == "exp"
+    with pytest.raises(ValueError, match=r"^fun: expected one of exp, cube, got 'tanh'$"):
+        check_choice("fun", "tanh", ("exp", "cube"))
