@@ -86,8 +86,8 @@ def candidates(modules: list[Path]) -> list[tuple[Path, str, int, int]]:
     return found
 
 
-def sample(modules: list[Path], mutants: int, seed: int) -> list[tuple[Path, str, int, int, str]]:
-    """As many mutants as asked for that change what runs, with their code."""
+def sample(modules: list[Path], mutants: int, seed: int) -> list[tuple[Path, str, int, str, str]]:
+    """As many mutants as asked for that change what runs: module, operator, line, change there, and their code."""
     everything, chosen = candidates(modules), []
     random.Random(seed).shuffle(everything)
     for module, name, occurrence, line in everything:
@@ -98,7 +98,7 @@ def sample(modules: list[Path], mutants: int, seed: int) -> list[tuple[Path, str
                 continue
         except SyntaxError:
             continue
-        chosen.append((module, name, occurrence, line, mutated))
+        chosen.append((module, name, line, difference(code, mutated), mutated))
         if len(chosen) == mutants:
             break
     return chosen
@@ -123,10 +123,10 @@ def outcome(tree: Path, module: Path, mutated: str) -> str:
     return "killed: " + (failed[0].partition("::")[2].partition(" - ")[0] if failed else "at import")
 
 
-def difference(module: Path, mutated: str) -> str:
-    """The lines that changed, before and after."""
-    old, new = (ROOT / module).read_text().splitlines(), mutated.splitlines()
-    changed = [(a.strip(), b.strip()) for a, b in zip(old, new, strict=False) if a != b]
+def difference(code: str, mutated: str) -> str:
+    """The first line that changed, before and after."""
+    pairs = zip(code.splitlines(), mutated.splitlines(), strict=False)
+    changed = [(a.strip(), b.strip()) for a, b in pairs if a != b]
     return " -> ".join(changed[0]) if changed else "lines removed"
 
 
@@ -158,9 +158,9 @@ def main() -> None:
                 trees.put(tree)
 
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            for (module, name, _, line, mutated), told in pool.map(run, chosen):
+            for (module, name, line, change, _), told in pool.map(run, chosen):
                 counts[told.partition(":")[0]] += 1
-                table.writerow([module, line, name.removeprefix("core/"), difference(module, mutated), told])
+                table.writerow([module, line, name.removeprefix("core/"), change, told])
                 file.flush()
     print(f"{counts['killed']} of {sum(counts.values())} mutants killed -> {arguments.out}")
 
