@@ -1,5 +1,6 @@
 """Close-mic demixing: what it recovers in linear mixtures and in rooms, and what must not change it."""
 
+import math
 from functools import partial
 
 import pytest
@@ -165,6 +166,17 @@ def test_channels_of_unequal_levels_are_brought_to_one_level_first():
     told = torch.tensor(found.details["channel_levels"])
     assert told[0] > 5 * told[1] > 25 * told[2]
     assert channel_levels(sample_bins([torch.zeros(2, 500)], window_size=64, max_bins=999)).tolist() == [1, 1]
+
+
+def test_levels_of_channels_follow_from_the_symmetry_of_their_bleed():
+    """Equal bleed both ways at a tenth, channels amplified by 8, 1 and 1/8: right to within a factor of 1.5."""
+    generator = torch.Generator().manual_seed(0)
+    draw = torch.randn(3, 8000, dtype=torch.cdouble, generator=generator)
+    mics = (0.9 * torch.eye(3) + 0.1).to(draw) @ (draw * draw.abs() ** 3)
+    gains = torch.tensor([8.0, 1.0, 0.125], dtype=torch.float64)
+    found = channel_levels(gains[:, None] * mics)
+    assert ((found / gains).log().abs() < math.log(1.5)).all()
+    assert channel_levels(mics) == pytest.approx([1.0] * 3, rel=0.1)
 
 
 def test_pieces_of_a_linear_mixture_get_one_matrix():
