@@ -131,7 +131,7 @@ def check_int(name: str, value, least: int | None = None, most: int | None = Non
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}: expected an int{_of(unit)}, got {type(value).__name__} {value!r}")
     if (least is not None and value < least) or (most is not None and value > most):
-        raise ValueError(f"{name}: expected {_range(least, most)}{_of(unit)}, got {value}")
+        raise ValueError(f"{name}: expected {_range(least, most, unit=unit)}, got {value}")
     return int(value)
 
 
@@ -151,7 +151,7 @@ def check_number(
     inside = (least is None or value >= least) and (most is None or value <= most)
     inside = inside and (above is None or value > above) and (below is None or value < below)
     if not (inside and math.isfinite(value)):
-        raise ValueError(f"{name}: expected {_range(least, most, above, below)}{_of(unit)}, got {value!r}")
+        raise ValueError(f"{name}: expected {_range(least, most, above, below, unit)}, got {value!r}")
     return value
 
 
@@ -159,12 +159,11 @@ def _of(unit: str) -> str:
     return f" in {unit}" if unit else ""
 
 
-def _range(least=None, most=None, above=None, below=None) -> str:
-    if least is not None and most is not None:
-        return f"{least:g} to {most:g}"
+def _range(least=None, most=None, above=None, below=None, unit="") -> str:
     if above == 0 and most is None and below is None:
-        return "a positive number"
+        return "a positive number" + _of(unit)
     bounds = {"at least": least, "more than": above, "at most": most, "less than": below}
-    return (
-        " and ".join(f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None) or "a finite number"
-    )
+    told = [f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None]
+    if least is not None and most is not None:
+        told = [f"{least:g} to {most:g}"]
+    return f"{' and '.join(told)} {unit}".rstrip() if told else "a finite number" + _of(unit)

@@ -325,7 +325,7 @@ def test_the_objective_of_the_linear_mode_falls():
     ("options", "error", "words"),
     [
         ({"mode": "hall"}, ValueError, "mode: expected one of auto, linear, room, got 'hall'"),
-        ({"residual_db": 3.0}, ValueError, "residual_db: expected at most 0 in dB, got 3.0"),
+        ({"residual_db": 3.0}, ValueError, "residual_db: expected at most 0 dB, got 3.0"),
         ({"window_size": 100}, ValueError, "window_size: expected a multiple of 8 .*got 100"),
         ({"bleed": 0.0}, ValueError, "bleed: expected at least 1e-06, got 0.0"),
         ({"n_iter": (0,)}, ValueError, "n_iter: expected at least 1, got 0"),

@@ -131,11 +131,15 @@ BOUNDS = [
 ]
 
 
+def in_s(words):
+    return " in s" if words.startswith("a ") else " s"
+
+
 @pytest.mark.parametrize(("bounds", "inside", "outside", "words"), BOUNDS, ids=[words for *_, words in BOUNDS])
 def test_a_number_is_checked_against_its_bounds_and_they_are_told(bounds, inside, outside, words):
     assert [check_number("x", value, **bounds, unit="s") for value in inside] == list(inside)
     for value in outside:
-        with pytest.raises(ValueError, match=f"^x: expected {words} in s, got {value}$"):
+        with pytest.raises(ValueError, match=f"^x: expected {words}{in_s(words)}, got {value}$"):
             check_number("x", value, **bounds, unit="s")
     for value in ("1", None, True, 1j):
         with pytest.raises(TypeError, match=r"^x: expected a number in s, got "):
@@ -145,7 +149,7 @@ def test_a_number_is_checked_against_its_bounds_and_they_are_told(bounds, inside
 def test_an_int_is_checked_against_its_bounds_and_they_are_told():
     assert check_int("n", 3, 3, 5) == 3 and check_int("n", 5, 3, 5) == 5
     for value, words in ((2, "3 to 5"), (6, "3 to 5")):
-        with pytest.raises(ValueError, match=f"^n: expected {words} in samples, got {value}$"):
+        with pytest.raises(ValueError, match=f"^n: expected {words} samples, got {value}$"):
             check_int("n", value, 3, 5, unit="samples")
     for value in (3.0, True, "3", None):
         with pytest.raises(TypeError, match=r"^n: expected an int, got "):

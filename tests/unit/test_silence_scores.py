@@ -126,14 +126,14 @@ def test_batches_and_inputs():
 def test_what_cannot_be_scored():
     s = noise(1, 100)
     for frame in (0, 101):
-        with pytest.raises(ValueError, match="frame: expected 1 to 100 in samples"):
+        with pytest.raises(ValueError, match="frame: expected 1 to 100 samples"):
             silence_scores(s, s, frame=frame)
     for frame in (1.5, True):
         with pytest.raises(TypeError, match="frame: expected an int in samples"):
             silence_scores(s, s, frame=frame)
     with pytest.raises(ValueError, match="estimates: expected the shape"):
         silence_scores(s, noise(2, 100), frame=10)
-    with pytest.raises(ValueError, match="segment_s: expected 1 to 100 in samples"):
+    with pytest.raises(ValueError, match="segment_s: expected 1 to 100 samples"):
         activity_scores(s, s, RATE)
     with pytest.raises(ValueError, match="frame_s: expected at least one sample"):
         activity_scores(s, s, RATE, frame_s=1e-6)

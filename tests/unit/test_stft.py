@@ -36,7 +36,7 @@ def test_a_frame_is_the_transform_of_its_windowed_samples():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"window_size": 2}, "window_size: expected at least 4 in samples, got 2"),
+        ({"window_size": 2}, "window_size: expected at least 4 samples, got 2"),
         ({"window_size": 63}, "window_size: expected an even number .*63"),
         ({"window_size": 64.0}, "window_size: expected an int in samples, got float 64.0"),
         ({"hop": 0}, "hop: expected 1 to 32 .*got 0"),
