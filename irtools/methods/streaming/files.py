@@ -96,9 +96,9 @@ def reduce_files(
     ('am', ['a', 'b'], 900, 2)
     """
     start = time.perf_counter()
+    _check_mixdown(reader, mixdown)
     target = choose_device(device)
     chosen = find_method(method, mixdown is not None)
-    _check_mixdown(reader, mixdown)
     check_number("chunk_seconds", chunk_seconds, above=0, unit="seconds")
     size = max(1, round(chunk_seconds * reader.sample_rate))
 
