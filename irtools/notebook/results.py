@@ -38,7 +38,7 @@ class Results(UserDict):
     Examples
     --------
     >>> results = Results("mixing_model", "smoke")
-    >>> results["si_sdr_db"] = numpy.array([1.5, 2.0])
+    >>> results["si_sdr_db"] = np.array([1.5, 2.0])
     >>> results["si_sdr_db"]
     [1.5, 2.0]
     >>> results["worst"] = float("nan")

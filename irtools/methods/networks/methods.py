@@ -51,6 +51,7 @@ def autoencoder(
 
     Examples
     --------
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "cae").sources.shape
     torch.Size([2, 1000])
@@ -96,6 +97,7 @@ def truncated_unet(
 
     Examples
     --------
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "tunet").gains
     tensor([[1., 0.],
@@ -140,6 +142,7 @@ def dilated_unet(
 
     Examples
     --------
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "dfunet").sources.shape
     torch.Size([2, 1000])
@@ -180,6 +183,7 @@ def graph_unet(
 
     Examples
     --------
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(3, 1000), 44100, "dfunet-gat").sources.shape
     torch.Size([3, 1000])
