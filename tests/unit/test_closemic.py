@@ -308,6 +308,24 @@ def test_bins_of_all_pieces_count():
     assert torch.allclose(close_mic_demixing(recording, mode="linear").gains, GAINS, atol=1e-2)
 
 
+def test_phases_of_two_microphones_are_equal_opposite_at_right_angles_or_unrelated():
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, 50_000, dtype=torch.cdouble, generator=generator)
+    for other, spread in ((0.3 * first, 0.0), (-2 * first, 0.0), (1j * first, 1.0), (second, 2 / math.pi)):
+        assert phase_spread(torch.stack([first, other])) == pytest.approx(spread, abs=0.01)
+    assert phase_spread(first[None]) == phase_spread(torch.stack([first, 0 * first])) == 0
+
+
+@pytest.mark.parametrize(("most", "stride"), [(10**6, 1), (1300, 2), (700, 4), (350, 8)])
+def test_a_bounded_sample_of_bins_is_evenly_spaced_over_all_pieces(most, stride):
+    pieces = torch.randn(5, 2, 7 * 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).unbind()
+    # Each piece has 33 frequencies x 15 frames and is sampled from its own start.
+    whole = [sample_bins([piece], window_size=64, max_bins=10**6) for piece in pieces]
+    found = sample_bins(pieces, window_size=64, max_bins=most)
+    assert found.shape[1] <= most
+    assert torch.equal(found, torch.cat([bins[:, ::stride] for bins in whole], dim=1))
+
+
 def test_gains_alone_and_a_room_are_told_apart():
     sources = notes()
     scenes = GAINS @ sources, in_a_room(sources)

@@ -182,6 +182,16 @@ def test_rests_do_not_depend_on_gains_and_follow_the_order(mixture):
     assert torch.equal(detect_rests(mixture.mics[order] * levels, RATE), rests[order])
 
 
+def test_the_defaults_are_those_that_the_measured_figures_belong_to(stems):
+    """In a room that rings, each of them decides: with more of one, other rests are found."""
+    mics = simulate_room(stems, RATE, rt60_s=0.35, generator=torch.Generator().manual_seed(0)).mics
+    chosen = {"margin": 3.0, "unexplained": 0.2, "least_s": 0.5}
+    found = detect_rests(mics, RATE)
+    assert torch.equal(found, detect_rests(mics, RATE, **chosen))
+    for name, value in {"margin": 4.0, "unexplained": 0.4, "least_s": 1.0}.items():
+        assert not torch.equal(found, detect_rests(mics, RATE, **chosen | {name: value})), name
+
+
 def test_a_rest_lasts_at_least_as_long_as_asked(mixture):
     assert not detect_rests(mixture.mics, RATE, least_s=5.0).any()
 
