@@ -172,11 +172,12 @@ def test_a_constant_microphone_comes_back_as_it_is():
 
 
 def test_an_offset_is_separated_like_a_signal():
-    sources, offset = sparse(2, 9), torch.tensor([[0.5], [-0.2]], dtype=torch.float64)
-    mics = bleed(2, 2, 9) @ sources
-    plain, moved = ica(mics, tol=1e-8), ica(mics + offset, tol=1e-8)
-    demixing = torch.tensor(plain.details["demixing"], dtype=torch.float64)
-    assert torch.allclose(moved.sources, plain.sources + demixing @ offset, atol=1e-5)
+    """Also where it is ten thousand times the signal."""
+    sources, mics = sparse(2, 9), bleed(2, 2, 9) @ sparse(2, 9)
+    for offset in torch.tensor([[[0.5], [-0.2]], [[1e4 * sources.std()], [0.0]]], dtype=torch.float64):
+        plain, moved = ica(mics, tol=1e-8), ica(mics + offset, tol=1e-8)
+        demixing = torch.tensor(plain.details["demixing"], dtype=torch.float64)
+        assert torch.allclose(moved.sources, plain.sources + demixing @ offset, rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 4])

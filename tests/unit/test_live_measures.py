@@ -288,6 +288,14 @@ def test_a_change_of_level_is_no_musical_noise(seed, gain):
     assert log_kurtosis_ratio(gain * wave, wave).abs().max() < 1e-9
 
 
+@pytest.mark.parametrize("level", [1e-40, 1e40])
+def test_levels_whose_powers_would_leave_the_numbers_change_nothing(level):
+    before, after = noise(2, 8000), noise(2, 8000) * (noise(2, 8000, seed=1) > 0.5)
+    found = log_kurtosis_ratio(level * before, level * after)
+    assert torch.isfinite(found).all()
+    assert torch.allclose(found, log_kurtosis_ratio(before, after), rtol=1e-6)
+
+
 def test_gaussian_noise_has_a_kurtosis_of_six():
     """Against a sinusoid, whose powers are constant and have 1."""
     time = torch.arange(400_000, dtype=torch.float64)
