@@ -355,6 +355,7 @@ def test_musical_noise_of_silence_is_not_defined():
         (lambda x: detect_rests(x, RATE, least_s=-1.0), ValueError, "least_s"),
         (lambda x: arrival_delays(x, RATE, max_delay_s=1.0), ValueError, "max_delay_s"),
         (lambda x: gcc_phat(x[0], x[1], 0), ValueError, "max_delay"),
+        (lambda x: gcc_phat(x[0], x[1], x.shape[1]), ValueError, "max_delay"),
         (lambda x: gcc_phat(x[0], x[1], 2.5), TypeError, "max_delay"),
         (lambda x: gcc_phat(x[0], x[1, 1:], 2), ValueError, "first, second"),
         (lambda x: coherence(x, weighting="loud"), ValueError, "weighting"),

@@ -226,6 +226,17 @@ def test_a_single_source_is_its_microphone(use, rate):
     assert found.gains.shape == (3, 1) and found.gains[1] == 1 and found.gains[[0, 2]].abs().max() < 0.05
 
 
+def test_the_band_above_follows_the_level_below_within_about_fifty_milliseconds():
+    """Noise that is let through, and from the middle on removed: the ratio falls from 1 to 0 around there."""
+    before = torch.randn(1, 22050, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    after = before.clone()
+    after[:, 11025:] = 0
+    ratio = network_reduction._level_ratio(after, before, 22050, 44100, 44100)[0]
+    falling = ((ratio < 0.9) & (ratio > 0.1)).nonzero().flatten()
+    assert ratio[:20000].min() > 0.99 and ratio[24000:].max() < 0.01
+    assert 0.02 < (falling[-1] - falling[0]) / 44100 < 0.06 and abs(falling.double().mean() / 44100 - 0.5) < 0.015
+
+
 # The four methods
 
 
