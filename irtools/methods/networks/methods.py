@@ -52,6 +52,7 @@ def autoencoder(
     Examples
     --------
     >>> import torch
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "cae").sources.shape
     torch.Size([2, 1000])
@@ -98,6 +99,7 @@ def truncated_unet(
     Examples
     --------
     >>> import torch
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "tunet").gains
     tensor([[1., 0.],
@@ -143,6 +145,7 @@ def dilated_unet(
     Examples
     --------
     >>> import torch
+    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "dfunet").sources.shape
     torch.Size([2, 1000])
@@ -183,6 +186,7 @@ def graph_unet(
 
     Examples
     --------
+    >>> import torch
     >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(3, 1000), 44100, "dfunet-gat").sources.shape
