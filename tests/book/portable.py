@@ -8,6 +8,7 @@ The exit code is 0 where no result left its tolerance.
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,11 @@ def main(arguments: list[str]) -> int:
         if not can_run(variant):
             print(f"{variant}: not run, this processor has no {NEEDS[variant]}", flush=True)
             continue
+        shutil.rmtree(OUT / variant, ignore_errors=True)
         command = [sys.executable, str(ROOT / "tests/book/rerun.py"), "--out", str(OUT / variant), *more]
         run = subprocess.run(command, env=os.environ | VARIANTS[variant], stdout=subprocess.DEVNULL, check=False)
-        if run.returncode == 2:
+        if run.returncode not in (0, 1):
+            print(f"{variant}: rerun.py ended with {run.returncode}", flush=True)
             return 2
         print(f"{variant}: {summary(OUT / variant)}", flush=True)
         if run.returncode:

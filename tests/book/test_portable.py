@@ -102,6 +102,13 @@ def test_a_variant_restricts_the_libraries_and_says_what_moved(reruns, capsys):
     assert "| cae | `b_db` |" in said
 
 
+def test_a_run_that_breaks_off_is_no_success(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(portable, "OUT", tmp_path)
+    monkeypatch.setattr(portable.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, -9))
+    assert portable.main(["one-thread"]) == 2
+    assert capsys.readouterr().out == "one-thread: rerun.py ended with -9\n"
+
+
 def test_the_nightly_workflow_tries_every_variant():
     workflow = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text())
     assert workflow["jobs"]["portable"]["strategy"]["matrix"]["variant"] == list(portable.VARIANTS)

@@ -52,7 +52,6 @@ def autoencoder(
     Examples
     --------
     >>> import torch
-    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "cae").sources.shape
     torch.Size([2, 1000])
@@ -99,7 +98,6 @@ def truncated_unet(
     Examples
     --------
     >>> import torch
-    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "tunet").gains
     tensor([[1., 0.],
@@ -145,7 +143,6 @@ def dilated_unet(
     Examples
     --------
     >>> import torch
-    >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(2, 1000), 44100, "dfunet").sources.shape
     torch.Size([2, 1000])
@@ -186,7 +183,6 @@ def graph_unet(
 
     Examples
     --------
-    >>> import torch
     >>> import torch
     >>> import irtools as ir
     >>> ir.reduce(torch.zeros(3, 1000), 44100, "dfunet-gat").sources.shape

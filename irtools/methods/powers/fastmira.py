@@ -86,7 +86,6 @@ def fastmira(
     Examples
     --------
     >>> import torch
-    >>> import torch
     >>> import irtools as ir
     >>> sources = torch.randn(2, 20000, generator=torch.Generator().manual_seed(0))
     >>> sources[0, :10000], sources[1, 10000:] = 0, 0

@@ -92,7 +92,6 @@ def kamir(
     Examples
     --------
     >>> import torch
-    >>> import torch
     >>> import irtools as ir
     >>> sources = torch.randn(2, 20000, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.1], [1.0]])
     >>> sources[0, :10000], sources[1, 10000:] = 0, 0
