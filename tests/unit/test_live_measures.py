@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irtools.band.songs import render_song
-from irtools.metrics.blind.bleed_matrix import band_powers, bleed_matrix, explained_by_others
+from irtools.metrics.blind.bleed_matrix import WINDOW_S, band_powers, bleed_matrix, explained_by_others
 from irtools.metrics.blind.changes import energy_change_db, log_kurtosis_ratio
 from irtools.metrics.blind.coherence import coherence, mean_coherence
 from irtools.metrics.blind.delays import arrival_delays, gcc_phat
@@ -353,7 +353,7 @@ def test_musical_noise_of_silence_is_not_defined():
         (lambda x: detect_rests(x, RATE, margin=0.0), ValueError, "margin"),
         (lambda x: detect_rests(x, RATE, unexplained=1.5), ValueError, "unexplained"),
         (lambda x: detect_rests(x, RATE, least_s=-1.0), ValueError, "least_s"),
-        (lambda x: arrival_delays(x, RATE, max_delay_s=1.0), ValueError, "max_delay_s"),
+        (lambda x: arrival_delays(x, RATE, max_delay_s=round(WINDOW_S * RATE / 2) / RATE), ValueError, "max_delay_s"),
         (lambda x: gcc_phat(x[0], x[1], 0), ValueError, "max_delay"),
         (lambda x: gcc_phat(x[0], x[1], x.shape[1]), ValueError, "max_delay"),
         (lambda x: gcc_phat(x[0], x[1], 2.5), TypeError, "max_delay"),
