@@ -200,6 +200,9 @@ def test_the_noise_floor_is_what_a_microphone_exceeds_nearly_always():
     power[:, 1, 0] = 101
     found = equaliser(power, PowerSettings(**SMALL, equalise="floor"))
     assert found[:, 0].flatten().tolist() == [5.0] * 3
+    for quantile, value in ((0.0, 0.0), (0.5, 50.0), (1.0, 100.0)):
+        settings = PowerSettings(**SMALL, equalise="floor", floor_quantile=quantile)
+        assert equaliser(power, settings)[0, 0, 0] == pytest.approx(value, abs=1e-4)
     assert torch.allclose(found[:, 1], torch.tensor(1e-6, dtype=torch.float64))
 
 
