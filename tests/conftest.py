@@ -11,6 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# A script, with a dependency that tests do not need.
+collect_ignore = ["mutation.py"]
+
 # Examples found once are kept nowhere: a checkout that has failed can pass again.
 # The same examples in every run; new ones with --hypothesis-profile=random, which the nightly workflow asks for.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, print_blob=True)

@@ -797,9 +797,9 @@ def test_clipped_samples_are_counted_in_runs_of_three(levels):
 
 @pytest.mark.skipif(not Path("../shared/audio").is_dir(), reason="the shared recordings are not beside the project")
 def test_real_recordings_are_read_and_survive(tmp_path):
-    for folder in sorted(Path("../shared/audio").iterdir()):
+    for folder in sorted({path.parent for path in Path("../shared/audio").rglob("*.flac")}):
         with MultitrackReader(folder, lengths="pad", channels="mean") as reader:
-            piece = Multitrack(reader.names, reader.read(0, 44100), reader.sample_rate)
+            piece = Multitrack(reader.names, reader.read(0, min(44100, reader.samples)), reader.sample_rate)
         write_multitrack(tmp_path / folder.name, piece)
         assert torch.equal(read_multitrack(tmp_path / folder.name, names=piece.names).waveforms, piece.waveforms)
         shutil.rmtree(tmp_path / folder.name)
