@@ -57,7 +57,9 @@ def new_page(browser):
     contexts = []
 
     def new(theme="light", width=1300):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        size = {"width": width, "height": 900}
+        # Without motion nothing is caught half-way between two colours.
+        context = browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce")
         context.set_default_timeout(180_000)
         contexts.append(context)
         return context.new_page()
