@@ -35,8 +35,9 @@ def render_song(
     ----------
     seed : int
         Not negative; each is another song.
-    lineup : {"pop", "carnatic", "carnatic-tambura"}
-        Stems vocals, bass, drums, other; vocals, violin, mridangam; or these and other.
+    lineup : {"pop", "carnatic", "carnatic-tambura", "kit"}
+        Stems vocals, bass, drums, other; vocals, violin, mridangam; or these and other; or the drums of one kit,
+        kick, snare, hihat, tom_high, tom_low, for ``geometry="kit"`` of :func:`irtools.simulate_room`.
     seconds : float
         Length in seconds.
     sample_rate : int

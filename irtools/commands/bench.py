@@ -21,10 +21,10 @@ def bench(
         typer.Option(help="As am,ica:seed=1 (see `irtools methods`; also norbert, auxiva, ilrma, fastmnmf2); all."),
     ] = None,
     scenes: Annotated[
-        str, typer.Option(help="Stages: linear, low, high, attenuated, loud, noisy, room, hall.")
+        str, typer.Option(help="Stages: linear, low, high, attenuated, loud, noisy, room, hall, kit.")
     ] = "linear,room",
     songs: Annotated[
-        str, typer.Option(help="falcon69, band:SEED, folders of stems, or folders of such folders.")
+        str, typer.Option(help="falcon69, band:SEED, kit:SEED, folders of stems, or folders of such folders.")
     ] = "falcon69",
     rt60: Annotated[str, typer.Option("--rt60", help="Reverberation times of rooms in seconds.")] = ".2",
     seconds: Annotated[float, typer.Option(help="Length of the excerpt of each song.")] = 10.0,

@@ -27,8 +27,11 @@ STAGES = {
     "low": {"kind": "linear", "law": "uniform", "interference": [10.0, 20.0]},
     "high": {"kind": "linear", "law": "uniform", "interference": [0.0, 10.0]},
     "hall": {"kind": "room", "distance_m": 0.5, "geometry": "random"},
+    "kit": {"kind": "room", "geometry": "kit", "rt60_s": 0.3},
 }
 SIMULATORS = {"linear": simulate_linear, "room": simulate_room}
+# What a rendered song's name begins with -> its line-up.
+_LINEUPS = {"band": "pop", "kit": "kit"}
 # Fields that say which recording goes on the stage; all others are parameters of the simulation.
 _RECORDING = ("name", "kind", "song", "content", "seconds", "start_s", "seed")
 
@@ -49,9 +52,11 @@ def scenes_of(
     stages : iterable of str
         Keys of :data:`STAGES`: "linear" has bleed gains of U(.01, .5), "attenuated" also own gains of U(.6, 1), "loud"
         bleed scaled to a mean input SDR of -1 to 1 dB, "low" and "high" to 10 to 20 dB and 0 to 10 dB, "noisy" sensor
-        noise of -30 dB; "room" is the published room, and "hall" one whose size and places the seed draws.
+        noise of -30 dB; "room" is the published room, and "hall" one whose size and places the seed draws; "kit" is a
+        drum kit with an overhead pair in a studio of 0.3 s, for songs of at most five stems.
     songs : iterable of str
-        "falcon69", "band:SEED" (:func:`irtools.render_song`), a folder of stems, or a folder of such folders.
+        "falcon69", "band:SEED" or "kit:SEED" (:func:`irtools.render_song`), a folder of stems, or a folder of such
+        folders.
     rt60_s : iterable of float
         Reverberation times of "room" and "hall", in seconds.
     seconds, start_s : float
@@ -67,7 +72,8 @@ def scenes_of(
     for song in (one for text in songs for one in _expand(text)):
         excerpt = {**_identity(song), "seconds": float(seconds), "start_s": float(start_s)}
         for stage in stages:
-            times = [{"rt60_s": float(time)} for time in rt60_s] if STAGES[stage]["kind"] == "room" else [{}]
+            asks_for_times = STAGES[stage]["kind"] == "room" and "rt60_s" not in STAGES[stage]
+            times = [{"rt60_s": float(time)} for time in rt60_s] if asks_for_times else [{}]
             for time in times:
                 name = " ".join([stage, *(f"{value:g} s" for value in time.values())])
                 scenes += [{"name": name, **STAGES[stage], **time, **excerpt, "seed": int(seed)} for seed in seeds]
@@ -87,12 +93,12 @@ def make_scene(scene: dict) -> Scene:
 
 
 def read_song(song: str, seconds: float, start_s: float = 0.0) -> Multitrack:
-    """An excerpt of "falcon69", of "band:SEED", or of a folder of stems; a song that ends sooner is read to its end."""
-    if song.startswith("band:"):
-        seed = song.removeprefix("band:")
+    """An excerpt of "falcon69", "band:SEED", "kit:SEED" or a folder of stems, at most to the song's end."""
+    if _is_rendered(song):
+        band, seed = song.split(":", 1)
         if not seed.isdecimal():
-            raise ValueError(f"song: expected band:SEED with a number, got {song!r}")
-        stems = render_song(int(seed), seconds=start_s + seconds)
+            raise ValueError(f"song: expected {band}:SEED with a number, got {song!r}")
+        stems = render_song(int(seed), lineup=_LINEUPS[band], seconds=start_s + seconds)
     elif song == "falcon69":
         stems = falcon69()
     else:
@@ -116,8 +122,12 @@ def _start(song: str, start_s: float, stems: Multitrack | MultitrackReader) -> i
     return start
 
 
+def _is_rendered(song: str) -> bool:
+    return ":" in song and song.partition(":")[0] in _LINEUPS
+
+
 def _is_built_in(song: str) -> bool:
-    return song == "falcon69" or song.startswith("band:")
+    return song == "falcon69" or _is_rendered(song)
 
 
 def _expand(song: str) -> list[str]:
@@ -126,7 +136,7 @@ def _expand(song: str) -> list[str]:
         return [song]
     folder = Path(song)
     if not folder.is_dir():
-        raise ValueError(f"songs: expected falcon69, band:SEED or a folder of stems, got {song!r}")
+        raise ValueError(f"songs: expected falcon69, band:SEED, kit:SEED or a folder of stems, got {song!r}")
     try:
         find_files(folder)
     except ValueError as error:

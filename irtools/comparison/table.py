@@ -13,7 +13,7 @@ COLUMNS = {
     "key": "checksum of scene, method, options, device and version of the library",
     "scene": "the stage, with its reverberation time where it is a room",
     "kind": "linear or room",
-    "song": "falcon69, band:SEED or the name of a folder",
+    "song": "falcon69, band:SEED, kit:SEED or the name of a folder",
     "seed": "of the simulation",
     "rt60_s": "reverberation time asked for, s",
     "method": "as in `irtools methods`, or a rival, or input, oracle-inverse, oracle-linear, oracle-mask",

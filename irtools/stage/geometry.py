@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from irtools.checks import check_choice, check_int, check_number
+from irtools.stage.drum_kit import place_kit
 from irtools.stage.gain_laws import draw_uniform
 
-# Length, width and height, in metres, of the published stage, and the ranges that the random one is drawn from.
+# Length, width and height, in metres, of the published stage and of the kit's studio, and the ranges that the random
+# stage is drawn from.
 _PUBLISHED_ROOM_M = (13.5, 7.0, 7.0)
+_KIT_ROOM_M = (7.0, 6.0, 3.2)
 _ROOM_RANGES_M = ((12.0, 15.0), (7.0, 9.0), (5.0, 8.0))
 
 
@@ -25,20 +28,23 @@ def lay_out_stage(
     geometry: str = "published",
     generator: torch.Generator | None = None,
 ) -> Stage:
-    """Place a band on an arc, one close microphone in front of each source.
+    """Place a band on an arc, one close microphone in front of each source, or the drums of a kit.
 
     Parameters
     ----------
     n_sources : int
     n_mics : int, optional
-        K >= N; N by default. The K - N others are room microphones, in a row between band and audience.
+        K >= N; N by default. The K - N others are room microphones, in a row between band and audience. A kit has
+        N + 2 by default and at most: the two are overheads.
     distance_m : float
-        From each source to its close microphone, in metres.
+        From each source to its close microphone, in metres; a kit has its own, 6 to 9 cm.
     room_m : (length, width, height), optional
-        In metres. By default 13.5 x 7 x 7, or drawn from U(12, 15) x U(7, 9) x U(5, 8) if ``geometry`` is "random".
-    geometry : {"published", "random"}
+        In metres. By default 13.5 x 7 x 7, or drawn from U(12, 15) x U(7, 9) x U(5, 8) if ``geometry`` is "random",
+        or 7 x 6 x 3.2 if it is "kit".
+    geometry : {"published", "random", "kit"}
         "random" also moves each source by up to 0.3 m along x and y and 0.2 m in height, and turns its microphone
-        about it by up to 30 degrees.
+        about it by up to 30 degrees. "kit" has the drums of the line-up "kit" of :func:`irtools.render_song` in the
+        middle of the room, or the first of them, and an overhead pair 1 m above.
     generator : torch.Generator, optional
         On the CPU; used by "random" alone.
 
@@ -71,15 +77,18 @@ def lay_out_stage(
     ([5.5, 5.5, 1.0], [5.5, 5.0, 1.0])
     """
     check_int("n_sources", n_sources, 1)
-    n_mics = n_sources if n_mics is None else check_int("n_mics", n_mics, n_sources)
+    if n_mics is not None:
+        check_int("n_mics", n_mics, n_sources)
     check_number("distance_m", distance_m, above=0, unit="m")
-    check_choice("geometry", geometry, ("published", "random"))
+    check_choice("geometry", geometry, ("published", "random", "kit"))
     if room_m is not None:
         room_m = check_room(room_m)
     elif geometry == "random":
         room_m = tuple(draw_uniform((), low, high, generator).item() for low, high in _ROOM_RANGES_M)
     else:
-        room_m = _PUBLISHED_ROOM_M
+        room_m = _KIT_ROOM_M if geometry == "kit" else _PUBLISHED_ROOM_M
+    if geometry == "kit":
+        return Stage(room_m, *place_kit(room_m, n_sources, n_mics))
     length, width, height = room_m
     sources = _arc(n_sources, length, width, min(1.0, height / 2))
     angle = torch.zeros(n_sources, dtype=torch.float64)
@@ -89,7 +98,7 @@ def lay_out_stage(
         angle = draw_uniform((n_sources,), -math.pi / 6, math.pi / 6, generator)
     # Angle zero looks from the audience along y at the source.
     towards = torch.stack([torch.sin(angle), torch.cos(angle), torch.zeros_like(angle)], dim=1)
-    room_mics = _row(n_mics - n_sources, length, 0.25 * width, 0.5 * height)
+    room_mics = _row((n_mics or n_sources) - n_sources, length, 0.25 * width, 0.5 * height)
     ahead = torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64).expand(len(room_mics), 3)
     mics = torch.cat([sources - distance_m * towards, room_mics])
     return Stage(room_m, sources, mics, torch.cat([towards, ahead]))

@@ -30,6 +30,8 @@ from irtools.band.songs import render_song, songs, split_of
 
 SEEDS = range(30)
 ALL_LINEUPS = pytest.mark.parametrize("lineup", list(LINEUPS))
+# Those with notes that have a pitch; a kit is a drummer alone.
+BANDS = [lineup for lineup in LINEUPS if lineup != "kit"]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_every_note_is_one_its_instrument_plays(lineup, seed):
             assert all(a.start_s + a.duration_s < b.start_s for a, b in pairwise(same))
 
 
-@ALL_LINEUPS
+@pytest.mark.parametrize("lineup", BANDS)
 def test_most_notes_belong_to_the_key(lineup):
     outside = []
     for seed in SEEDS:
@@ -213,8 +215,55 @@ def test_a_slide_ends_on_the_pitch_and_vibrato_stays_within_its_depth():
 
 def test_a_seed_plays_the_same_music_as_long_as_the_version_stays():
     # Where this fails because the music was meant to change, change VERSION too: kept songs would be the old ones.
-    stems = [astuple(stem) for lineup in LINEUPS for seed in range(10) for stem in compose(seed, lineup).stems]
-    assert (songs_module.VERSION, hashlib.sha256(repr(stems).encode()).hexdigest()[:16]) == ("2", "b51c07d45d76854f")
+    found = []
+    for lineups in (BANDS, ["kit"]):
+        stems = [astuple(stem) for lineup in lineups for seed in range(10) for stem in compose(seed, lineup).stems]
+        found.append(hashlib.sha256(repr(stems).encode()).hexdigest()[:16])
+    assert (songs_module.VERSION, *found) == ("2", "b51c07d45d76854f", "e65d83b857099b21")
+
+
+# A drum kit
+
+
+@pytest.fixture(scope="module")
+def kits():
+    return [compose(seed, "kit", 20.0) for seed in SEEDS]
+
+
+def strokes(score, drum):
+    (part,) = score.stems[LINEUPS["kit"].index(drum)].parts
+    return part.notes
+
+
+def test_the_drums_of_a_kit_are_its_stems_and_all_are_in_every_excerpt(kits):
+    keys = {"kick": {36}, "snare": {38}, "hihat": {42, 46}, "tom_high": {50}, "tom_low": {43}}
+    for score in kits:
+        assert len({part.instrument for _, part in parts_of(score)}) == 1
+        for name, part in parts_of(score):
+            assert part.is_drums and {note.pitch for note in part.notes} <= keys[name]
+            assert any(note.start_s < 9.0 for note in part.notes), (score.plan.seed, name)
+    assert len({score.plan.band["kick"] for score in kits}) >= 4
+    assert len({score.plan.metre.name for score in kits}) >= 4
+
+
+def test_the_hihat_is_struck_with_most_strokes_of_the_snare_but_not_exactly(kits):
+    together, apart_s = [], []
+    for score in kits:
+        hihat = np.array([note.start_s for note in strokes(score, "hihat")])
+        nearest = [np.abs(hihat - note.start_s).min() for note in strokes(score, "snare")]
+        together.append(np.mean([away < 0.02 for away in nearest]))
+        apart_s += [away for away in nearest if away < 0.02]
+    assert min(together) > 0.5 and np.mean(together) > 0.7
+    assert 0.001 < np.median(apart_s) < 0.01
+
+
+def test_toms_are_struck_in_the_fill_at_the_end_of_every_second_bar(kits):
+    for score in kits:
+        beats, clock = score.plan.metre.beats, score.plan.clock
+        ends = [(clock.seconds(end - 2.0), clock.seconds(end)) for end in np.arange(2 * beats, 100, 2 * beats)]
+        for drum in ("tom_high", "tom_low"):
+            for note in strokes(score, drum):
+                assert any(start - 0.02 < note.start_s < end + 0.02 for start, end in ends)
 
 
 # Sound
@@ -459,7 +508,12 @@ def test_every_seed_is_in_exactly_one_split(seed, lineup):
 def test_a_seed_stays_in_its_split_for_good():
     # Weights were trained on the songs of one split and are compared on those of another.
     first = {lineup: list(islice(songs("test", lineup=lineup), 4)) for lineup in LINEUPS}
-    assert first == {"pop": [12, 21, 45, 68], "carnatic": [45, 49, 53, 58], "carnatic-tambura": [40, 45, 50, 53]}
+    assert first == {
+        "pop": [12, 21, 45, 68],
+        "carnatic": [45, 49, 53, 58],
+        "carnatic-tambura": [40, 45, 50, 53],
+        "kit": [0, 10, 15, 26],
+    }
 
 
 def test_splits_are_disjoint_rising_and_of_the_stated_shares():

@@ -65,7 +65,7 @@ def same(rows: list[dict]) -> list[dict]:
 
 def test_every_stage_is_plain_and_makes_the_same_samples_again(song):
     scenes = scenes_of(STAGES, [str(song)], rt60_s=[0.2, 0.4], seconds=0.5, start_s=0.25, seeds=[3, 4])
-    rooms = [stage for stage in STAGES.values() if stage["kind"] == "room"]
+    rooms = [stage for stage in STAGES.values() if stage["kind"] == "room" and "rt60_s" not in stage]
     assert len(scenes) == 2 * (len(STAGES) + len(rooms)) == len({Job(scene, "am").key for scene in scenes})
     dry, _ = soundfile.read(song / "drums.wav", start=RATE // 4, frames=RATE // 2, dtype="float32")
     for scene in scenes:
@@ -97,6 +97,18 @@ def test_the_stages_are_what_their_names_say(song):
     assert stage("room").gains is None and stage("hall").details["room_m"] != stage("room").details["room_m"]
 
 
+def test_a_kit_has_a_microphone_at_every_drum_and_two_without_one():
+    (described,) = scenes_of(["kit"], ["kit:0"], rt60_s=[0.2, 0.4], seconds=8)
+    scene = make_scene(described)
+    assert described["rt60_s"] == 0.3 and scene.details["mean_measured_rt60_s"] == pytest.approx(0.3, rel=0.05)
+    assert scene.names == ("kick", "snare", "hihat", "tom_high", "tom_low") and scene.n_mics == 7
+    # Each drum is loudest at its own microphone, and the snare's bleeds most into the hi-hat's.
+    bleed = np.array(scene.details["bleed_db"])
+    assert (bleed[~np.eye(7, 5, dtype=bool)] < -6).all() and bleed[:, 1].argsort()[-2] == 2
+    with pytest.raises(ValueError, match="song: expected kit:SEED with a number, got 'kit:drum'"):
+        make_scene(described | {"song": "kit:drum"})
+
+
 def test_a_folder_of_songs_is_its_songs_and_a_key_knows_their_content_not_their_place(song):
     other = song.parent / "tuesday"
     other.mkdir()
@@ -125,7 +137,7 @@ def test_a_key_knows_the_names_of_the_stems(song):
 def test_what_is_no_scene_is_refused(song, tmp_path):
     with pytest.raises(ValueError, match="stages: expected one of linear"):
         scenes_of(["moon"], ["band:3"])
-    with pytest.raises(ValueError, match="songs: expected falcon69, band:SEED or a folder"):
+    with pytest.raises(ValueError, match="songs: expected falcon69, band:SEED, kit:SEED or a folder"):
         scenes_of(["linear"], [str(tmp_path / "nowhere")])
     with pytest.raises(ValueError, match=r"start_s: .*16000 samples"):
         make_scene(linear(song, start_s=9)[0])

@@ -66,6 +66,31 @@ def test_random_stages_fill_the_ranges_they_are_drawn_from():
         assert low <= values.min() < low + margin and high - margin < values.max() <= high
 
 
+@pytest.mark.parametrize("room_m", [None, (4.0, 3.0, 2.2)])
+def test_a_kit_has_microphones_close_to_its_drums_and_two_above(room_m):
+    stage = lay_out_stage(5, room_m=room_m, geometry="kit")
+    distances = stage.distances()
+    assert distances.shape == (7, 5)
+    own, others = distances[:5].diagonal(), distances[:5][~torch.eye(5, dtype=bool)]
+    assert (own >= 0.05).all() and (own <= 0.1).all() and others.min() > 3 * own.max()
+    apart = (stage.sources[:, None] - stage.sources[None]).norm(dim=2)
+    assert 0.3 < apart[1, 2] < 0.4 and apart[1, 2] == apart[apart > 0].min()
+    above = stage.mics[5:, 2] - stage.sources[1:, 2].mean()
+    assert torch.allclose(above, torch.full_like(above, 1.0), atol=0.02) and (distances[5:] > 0.85).all()
+    assert stage.facing[5:].tolist() == [[0.0, 0.0, -1.0]] * 2
+    torch.testing.assert_close(stage.mics[:5] + own[:, None] * stage.facing[:5], stage.sources)
+
+
+def test_a_smaller_kit_is_the_first_drums_of_the_larger_one():
+    whole, small = lay_out_stage(5, geometry="kit"), lay_out_stage(3, 4, geometry="kit")
+    assert torch.equal(small.sources, whole.sources[:3]) and small.room_m == whole.room_m
+    assert torch.equal(small.mics, whole.mics[[0, 1, 2, 5]]) and torch.equal(small.facing, whole.facing[[0, 1, 2, 5]])
+    with pytest.raises(ValueError, match=r"n_sources: expected 1 to 5 \(the drums of a kit\), got 6"):
+        lay_out_stage(6, geometry="kit")
+    with pytest.raises(ValueError, match="n_mics: expected 3 to 5, got 6"):
+        lay_out_stage(3, 6, geometry="kit")
+
+
 @given(
     n_sources=st.integers(1, 12),
     extra=st.integers(0, 3),
@@ -302,7 +327,7 @@ def test_given_stage_is_used():
         (dict(room_m=(10, 8, -3)), "room_m: expected three positive"),
         (dict(n_mics=1), "n_mics: expected at least 2, got 1"),
         (dict(pattern="ribbon"), "pattern: expected one of omni, cardioid, got 'ribbon'"),
-        (dict(geometry="arena"), "geometry: expected one of published, random, got 'arena'"),
+        (dict(geometry="arena"), "geometry: expected one of published, random, kit, got 'arena'"),
         (dict(absorption="eyring"), "absorption: expected 'calibrated', 'sabine'"),
         (dict(absorption=0.0), "absorption: expected a number in"),
         (dict(max_order=MAX_ORDER + 1), "max_order: expected 0 to 80, got 81"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from irtools.band.composition import carnatic, pop
+from irtools.band.composition import carnatic, instruments, kit, pop
 from irtools.band.composition.dice import Dice
 from irtools.band.composition.notation import Part, Score, Stem
 from irtools.band.composition.sketch import Sketch, perform
@@ -15,11 +15,16 @@ LINEUPS = {
     "pop": ("vocals", "bass", "drums", "other"),
     "carnatic": ("vocals", "violin", "mridangam"),
     "carnatic-tambura": ("vocals", "violin", "mridangam", "other"),
+    "kit": tuple(kit.PARTS),
 }
+_ENSEMBLES = {"pop": pop, "carnatic": carnatic, "kit": kit}
 # Written beyond the end that was asked for, so that what comes before it does not depend on where the end is.
 _BEYOND_S = 8.0
 # Standard deviation of the start of a stem's notes.
-_JITTER_S = {"drums": 0.003, "mridangam": 0.004, "bass": 0.006, "vocals": 0.009, "violin": 0.009, "other": 0.006}
+_JITTER_S = {
+    "drums": 0.003, "mridangam": 0.004, "bass": 0.006, "vocals": 0.009, "violin": 0.009, "other": 0.006,
+    **dict.fromkeys(kit.PARTS, 0.003),
+}  # fmt: skip
 
 
 def compose(seed: int, lineup: str = "pop", seconds: float = 10.0) -> Score:
@@ -32,7 +37,8 @@ def compose(seed: int, lineup: str = "pop", seconds: float = 10.0) -> Score:
     check_int("seed", seed, 0)
     check_choice("lineup", lineup, LINEUPS)
     check_number("seconds", seconds, above=0, unit="s")
-    ensemble = pop if lineup == "pop" else carnatic
+    family = lineup.partition("-")[0]
+    ensemble = _ENSEMBLES[family]
     plan = ensemble.plan_piece(seed)
 
     def starts_before(end_s):
@@ -49,8 +55,7 @@ def compose(seed: int, lineup: str = "pop", seconds: float = 10.0) -> Score:
             dice, late_s = Dice("play", seed, part), plan.late_s.get(part, 0.0)
             played = perform(sketches[part], plan.clock, seconds, _JITTER_S[stem], dice, late_s)
             gain_db = round(target_db - instrument.level_db, 2)
-            parts[stem].append(Part(instrument, stem in ("drums", "mridangam"), gain_db, *played))
-    family = lineup.partition("-")[0]
+            parts[stem].append(Part(instrument, instrument in instruments.PERCUSSION, gain_db, *played))
     stems = tuple(Stem(stem, *_tone(seed, family, stem), tuple(played)) for stem, played in parts.items())
     heard = takewhile(starts_before(seconds), form)
     times = tuple((plan.clock.seconds(section.start), section.kind) for section in heard)

@@ -50,6 +50,8 @@ GROOVES = {
         "driving": ("X...X...X..x..", "....X.......X.", "X.x.X.x.X.x.x."),
     },
 }
+FILLS = ("descending toms", "snare roll", "broken", "kick and toms")
+TOM_FILLS = ("descending toms", "kick and toms")
 _LEVELS = {"X": 108, "x": 88, "o": 46}
 _KEEPERS = (CLOSED_HAT, CLOSED_HAT, CLOSED_HAT, RIDE, MARACAS, TAMBOURINE)
 # Most time-keepers of the soundfont are 20 dB below its snare: they are struck harder.
@@ -78,7 +80,7 @@ def lighter(groove: dict, dice: Dice) -> dict:
     return {**groove, "back": SIDE_STICK if "o" not in groove["snare"] else groove["back"], "time": time}
 
 
-def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: bool, fill: float):
+def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: bool, fill: float, fills=FILLS):
     """Write one bar of drums, with a cymbal on the first beat or a fill of so many quarter notes at its end."""
     steps = len(groove["kick"])
     groove_steps = steps - round(fill * 4)
@@ -103,7 +105,7 @@ def play_bar(sketch: Sketch, start: float, groove: dict, dice: Dice, *, crash: b
         if groove["kick"][step] == ".":
             _strike(sketch, start + step / 4, KICK, "x", dice, -10)
     if fill:
-        _fill(sketch, start + groove_steps / 4, steps - groove_steps, dice)
+        _fill(sketch, start + groove_steps / 4, steps - groove_steps, dice.choice(fills), dice)
 
 
 def _strike(sketch, at, key, sign, dice, boost=0):
@@ -111,8 +113,7 @@ def _strike(sketch, at, key, sign, dice, boost=0):
         sketch.add(at, 0.4, key, _LEVELS[sign] + boost + dice.normal(5))
 
 
-def _fill(sketch, start, steps, dice):
-    kind = dice.choice(("descending toms", "snare roll", "broken", "kick and toms"))
+def _fill(sketch, start, steps, kind, dice):
     keys = (SNARE, HIGH_TOM, MID_TOM, LOW_TOM)
     for step in range(steps):
         done = step / steps

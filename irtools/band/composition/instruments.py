@@ -103,3 +103,5 @@ HAND_DRUMS = _table(
     ("congas and bongos, orchestra kit", 48, 35, 81, -17.0),
 )
 TAMBURAS = _table(("sitar as tambura", 104, 36, 67, -28.5), ("nylon guitar as tambura", 24, 36, 67, -23.0))
+# Programs that are kits: a note is the key of one of their drums.
+PERCUSSION = KITS + HAND_DRUMS
