@@ -1,5 +1,7 @@
 """Oracles: exact where the model is exact, equal to their equations in loops, never below what they bound."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import irtools as ir
-from irtools.metrics import sdr, si_sdr
+from irtools.metrics import oracles, sdr, si_sdr
 from irtools.metrics.oracles import inverse_oracle, linear_oracle, mask_oracle
 
 SMALL = {"window_size": 64, "hop": 16}
+LINEAR = [{}, SMALL, SMALL | {"frames": 3}]
 
 
 def noise(n=3, samples=3000, seed=0, dtype=torch.float64):
@@ -85,7 +88,7 @@ def test_one_matrix_a_frequency_undoes_a_delay_that_no_gain_can():
     assert (short > 6).all() and (long > short + 6).all()
 
 
-def by_loops(mics, references, taper, hop):
+def by_loops(mics, references, taper, hop, lags=1, learnt=None):
     """Wiener mask of microphone n, and least squares of all microphones, one frame and one frequency at a time."""
     size, samples = len(taper), mics.shape[1]
     padded = [np.pad(rows, ((0, 0), (size // 2, size))) for rows in (mics, references)]
@@ -101,8 +104,9 @@ def by_loops(mics, references, taper, hop):
                 own, other = abs(s[n, t, f]) ** 2, abs(x[n, t, f] - s[n, t, f]) ** 2
                 masked[n, t, f] = own / (own + other) * x[n, t, f]
         for f in range(x.shape[2]):
-            w = np.linalg.lstsq(x[:, :, f].T, s[n, :, f], rcond=None)[0]
-            demixed[n, :, f] = x[:, :, f].T @ w
+            rows = np.array([[x[k, t - lag, f] if t >= lag else 0 for k in range(len(x)) for lag in range(lags)]
+                             for t in range(frames)])  # fmt: skip
+            demixed[n, :, f] = rows @ np.linalg.lstsq(rows[:learnt], s[n, :learnt, f], rcond=None)[0]
 
     def synthesis(spectra):
         out, weight = np.zeros((len(s), padded[0].shape[1])), np.zeros(padded[0].shape[1])
@@ -125,6 +129,52 @@ def test_oracles_of_spectra_are_their_equations():
     assert torch.equal(linear_oracle(mics, references, window_size=64), linear_oracle(mics, references, **SMALL))
 
 
+@pytest.mark.parametrize(("learn_samples", "learnt"), [(None, None), (320, 19)])
+def test_filters_of_several_frames_are_least_squares_of_all_microphones_and_lags(monkeypatch, learn_samples, learnt):
+    monkeypatch.setattr(oracles, "_FREQS_AT_ONCE", 20)  # 33 frequencies, 5 at a time
+    stage = scene(3, 2, noise_db=-15)
+    mics, references = stage.mics[:, :600], stage.references[:, :600]
+    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64)
+    # Frame 18 is the last that ends within 320 samples: 18 * 16 + 32.
+    _, expected = by_loops(mics.numpy(), references.numpy(), taper, 16, lags=4, learnt=learnt)
+    found = linear_oracle(mics, references, **SMALL, frames=4, learn_samples=learn_samples)
+    assert np.abs(found.numpy() - expected).max() < 1e-9
+
+
+def test_filters_of_as_many_frames_as_the_scene_has_are_exact_and_no_fewer_are():
+    hop, samples = SMALL["hop"], 6000
+    mics = noise(2, samples)
+    # Every tap a multiple of the hop: a filter of three frames of the spectrum, at every frequency.
+    mics[:, :100] = mics[:, -100:] = 0
+    taps = noise(3 * 2, 2, seed=1).reshape(3, 2, 2)
+    references = sum(tap @ mics.roll(lag * hop, dims=1) for lag, tap in enumerate(taps))
+    fewer, exact = (si_sdr(linear_oracle(mics, references, **SMALL, frames=n), references) for n in (2, 3))
+    assert (exact > 150).all() and (fewer < 20).all()
+
+
+def test_more_frames_are_never_worse_where_they_were_fitted():
+    stage = ir.simulate_room(noise(3, 12000), 8000, rt60_s=0.2)
+    found = [linear_oracle(stage.mics, stage.references, window_size=256, frames=n) for n in (1, 2, 3, 5, 8)]
+    scores = torch.stack([sdr(estimate, stage.references) for estimate in found])
+    assert (scores.diff(dim=0) > 0).all() and (scores[-1] > scores[0] + 3).all()
+    one = linear_oracle(stage.mics, stage.references, window_size=256)
+    assert torch.equal(found[0], one)
+
+
+@pytest.mark.parametrize("options", LINEAR)
+def test_what_follows_the_learnt_samples_is_out_of_sample(options):
+    mics, references = noise(3), noise(2, seed=1)  # nothing of one is in the other
+    half = 1500
+    found = linear_oracle(mics, references, **options, learn_samples=half)
+    assert (sdr(found[:, :half], references[:, :half]) > 0).all()
+    assert sdr(found[:, half:], references[:, half:]).mean() < 0
+    changed = references.clone()
+    changed[:, half:] = 0
+    assert torch.equal(linear_oracle(mics, changed, **options, learn_samples=half), found)
+    whole = linear_oracle(mics, references, **options, learn_samples=3000)
+    assert (sdr(whole, references) > 0).all()
+
+
 def test_a_mask_separates_what_does_not_overlap_and_nothing_that_does():
     t = torch.arange(8192, dtype=torch.float64)
     sources = torch.stack([torch.sin(0.1 * torch.pi * t), torch.sin(0.7 * torch.pi * t)])
@@ -140,8 +190,7 @@ def test_a_mask_separates_what_does_not_overlap_and_nothing_that_does():
 def test_oracles_follow_scale_and_order(scale):
     stage, order = scene(noise_db=-20), [2, 0, 1]
     for oracle in (
-        lambda mics, references: linear_oracle(mics, references),
-        lambda mics, references: linear_oracle(mics, references, **SMALL),
+        *(partial(linear_oracle, **options) for options in LINEAR),
         lambda mics, references: mask_oracle(mics, references, window_size=64),
     ):
         found = oracle(stage.mics, stage.references)
@@ -152,7 +201,7 @@ def test_oracles_follow_scale_and_order(scale):
 def test_a_quiet_microphone_counts_as_much_as_a_loud_one():
     stage = scene(noise_db=-20)
     level = torch.tensor([[1e-7], [1.0], [1e5]], dtype=torch.float64)
-    for options in ({}, SMALL):
+    for options in LINEAR:
         found = linear_oracle(stage.mics, stage.references, **options)
         assert torch.allclose(linear_oracle(level * stage.mics, stage.references, **options), found, atol=1e-9)
 
@@ -173,8 +222,7 @@ def test_silence_a_silent_source_and_short_recordings(dtype, samples):
         before = sources.clone()
         for found in (
             inverse_oracle(sources, gains),
-            linear_oracle(sources, sources),
-            linear_oracle(sources, sources, **SMALL),
+            *(linear_oracle(sources, sources, **options) for options in LINEAR),
             mask_oracle(sources, sources, window_size=64),
         ):
             assert found.dtype == dtype and found.shape == sources.shape
@@ -193,5 +241,13 @@ def test_what_does_not_fit_is_refused(oracle):
         oracle(x, x.float())
     with pytest.raises(ValueError, match="window_size: expected an even number"):
         oracle(x, x, window_size=63)
+    with pytest.raises(ValueError, match="frames: expected 1 without a window_size, got 2"):
+        linear_oracle(x, x, frames=2)
+    with pytest.raises(ValueError, match="frames: expected at least 1, got 0"):
+        linear_oracle(x, x, frames=0)
+    with pytest.raises(ValueError, match="learn_samples: expected 1 to 3000, got 3001"):
+        linear_oracle(x, x, learn_samples=3001)
+    with pytest.raises(ValueError, match=r"learn_samples: expected 32 to 3000 .*got 31"):
+        linear_oracle(x, x, **SMALL, learn_samples=31)
     with pytest.raises(ValueError, match=r"gains: expected shape \(3 mics, 2 sources\)"):
         inverse_oracle(x, torch.eye(2))
