@@ -21,7 +21,7 @@ def bench(
         typer.Option(help="As am,ica:seed=1 (see `irtools methods`; also norbert, auxiva, ilrma, fastmnmf2); all."),
     ] = None,
     scenes: Annotated[
-        str, typer.Option(help="Stages: linear, low, high, attenuated, loud, noisy, room, hall, kit.")
+        str, typer.Option(help="Stages: linear, low, high, attenuated, loud, noisy, room, hall, walk, kit.")
     ] = "linear,room",
     songs: Annotated[
         str, typer.Option(help="falcon69, band:SEED, kit:SEED, folders of stems, or folders of such folders.")

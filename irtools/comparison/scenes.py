@@ -27,6 +27,7 @@ STAGES = {
     "low": {"kind": "linear", "law": "uniform", "interference": [10.0, 20.0]},
     "high": {"kind": "linear", "law": "uniform", "interference": [0.0, 10.0]},
     "hall": {"kind": "room", "distance_m": 0.5, "geometry": "random"},
+    "walk": {"kind": "room", "distance_m": 0.5, "walk_m": 1.0},
     "kit": {"kind": "room", "geometry": "kit", "rt60_s": 0.3},
 }
 SIMULATORS = {"linear": simulate_linear, "room": simulate_room}
@@ -52,13 +53,14 @@ def scenes_of(
     stages : iterable of str
         Keys of :data:`STAGES`: "linear" has bleed gains of U(.01, .5), "attenuated" also own gains of U(.6, 1), "loud"
         bleed scaled to a mean input SDR of -1 to 1 dB, "low" and "high" to 10 to 20 dB and 0 to 10 dB, "noisy" sensor
-        noise of -30 dB; "room" is the published room, and "hall" one whose size and places the seed draws; "kit" is a
-        drum kit with an overhead pair in a studio of 0.3 s, for songs of at most five stems.
+        noise of -30 dB; "room" is the published room, and "hall" one whose size and places the seed draws; in
+        "walk", the published room, the first source walks 1 m with its microphone; "kit" is a drum kit with an
+        overhead pair in a studio of 0.3 s, for songs of at most five stems.
     songs : iterable of str
         "falcon69", "band:SEED" or "kit:SEED" (:func:`irtools.render_song`), a folder of stems, or a folder of such
         folders.
     rt60_s : iterable of float
-        Reverberation times of "room" and "hall", in seconds.
+        Reverberation times of "room", "hall" and "walk", in seconds.
     seconds, start_s : float
         Excerpt, in seconds; a song that ends sooner is used to its end.
     seeds : iterable of int

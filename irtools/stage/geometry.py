@@ -143,7 +143,7 @@ class Stage:
                 n = int(outside.nonzero()[0])
                 raise ValueError(
                     f"{name}: expected positions inside the room of {self.room_m} m, got {value[n].tolist()} "
-                    f"for number {n} (distance_m too large for this room?)"
+                    f"for number {n} (distance_m or walk_m too large for this room?)"
                 )
         if self.distances().min() < 1e-3:
             raise ValueError("mics: expected at least 1 mm between any microphone and any source")

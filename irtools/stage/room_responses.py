@@ -102,7 +102,7 @@ def room_impulse_responses(
         absorption = _calibrated_absorption(stage, sample_rate, rt60_s, max_order)
     if not 0 < absorption <= 1:
         raise ValueError(f"absorption: expected a number in (0, 1], got {absorption!r}")
-    responses = _image_source(stage, sample_rate, pattern, absorption, max_order)
+    responses = image_sources(stage, sample_rate, pattern, absorption, max_order)
     direct_gain = _direct_gain(stage, pattern)
     scale = 1 / direct_gain.diagonal().mean().item()
     delay = stage.distances() * (sample_rate / SPEED_OF_SOUND)
@@ -127,9 +127,8 @@ def _measure_rt60(stage: Stage, sample_rate: int, absorption: float, max_order: 
     """Reverberation time at each close microphone, by an omnidirectional one in its place (as in ISO 3382)."""
     times = []
     for n in range(len(stage.sources) if max_order else 0):
-        pair = Stage(stage.room_m, stage.sources[n : n + 1], stage.mics[n : n + 1], stage.facing[n : n + 1])
-        response = _image_source(pair, sample_rate, "omni", absorption, max_order)[0, 0]
-        after_direct = pair.distances().item() / SPEED_OF_SOUND + AFTER_DIRECT_S
+        response = image_sources(stage, sample_rate, "omni", absorption, max_order, mics=[n], sources=[n])[0, 0]
+        after_direct = stage.distances()[n, n].item() / SPEED_OF_SOUND + AFTER_DIRECT_S
         times.append(reverberation_time(response, sample_rate, start=int(after_direct * sample_rate)))
     return times or [None] * len(stage.sources)
 
@@ -231,17 +230,22 @@ def _plain_pyroomacoustics():
             pyroomacoustics.constants.set(name, value)
 
 
-def _image_source(stage: Stage, sample_rate: int, pattern: str, absorption: float, max_order: int) -> Tensor:
+def image_sources(
+    stage: Stage, sample_rate: int, pattern: str, absorption: float, max_order: int, *, mics=None, sources=None
+) -> Tensor:
+    """Responses (mics, sources, taps) of given walls, of all or of some microphones and sources."""
+    mics = list(range(len(stage.mics)) if mics is None else mics)
+    sources = list(range(len(stage.sources)) if sources is None else sources)
     with _plain_pyroomacoustics() as pra:
         walls = pra.Material(float(absorption))
         room = pra.ShoeBox(list(stage.room_m), fs=sample_rate, max_order=max_order, materials=walls)
-        for position in stage.sources.tolist():
+        for position in stage.sources[sources].tolist():
             room.add_source(position)
         directivity = None
         if pattern == "cardioid":
-            directivity = [pra.directivities.Cardioid(axis) for axis in stage.facing.numpy()]
-        room.add_microphone_array(stage.mics.numpy().T, directivity=directivity)
+            directivity = [pra.directivities.Cardioid(axis) for axis in stage.facing[mics].numpy()]
+        room.add_microphone_array(stage.mics[mics].numpy().T, directivity=directivity)
         room.compute_rir()
         lead = pra.constants.get("frac_delay_length") // 2
     responses = [torch.from_numpy(response[lead:].astype(np.float64)) for row in room.rir for response in row]
-    return pad_sequence(responses, batch_first=True).unflatten(0, (len(stage.mics), -1))
+    return pad_sequence(responses, batch_first=True).unflatten(0, (len(mics), -1))
