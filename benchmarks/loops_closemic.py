@@ -1,7 +1,7 @@
 """Close-mic demixing as its equations read: one frequency, one microphone and one source at a time.
 
 The specification that :mod:`irtools.methods.closemic.room` and :mod:`irtools.methods.closemic.linear` are tested and
-timed against. Not in it: microphones without a source, smoothing over frequency, microphone noise, restored order.
+timed against. Not in it: microphones without a source, smoothing over frequency, restored order.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ import numpy as np
 from numpy import ndarray
 
 from irtools.methods.closemic.room import RoomSettings
+
+# Share of the quietest bins, and the noise as a multiple of the power that they stay below.
+QUIET = 0.02
+NOISE = 10 / -np.log1p(-QUIET)
 
 
 def room_by_loops(x: ndarray, settings: RoomSettings) -> ndarray:
@@ -52,9 +56,11 @@ def linear_by_loops(bins: ndarray, steps, n_iter: int) -> ndarray:
     w = np.eye(n_mics)
     power = np.sum(np.abs(bins) ** 2, axis=0)
     for step in steps:
+        w = np.diag(np.linalg.inv(w))[:, None] * w
+        noise = [NOISE * np.sort(np.abs(row @ bins) ** 2)[max(1, round(QUIET * n_bins)) - 1] for row in w]
         for _ in range(n_iter):
             w = np.diag(np.linalg.inv(w))[:, None] * w
-            weights = [1 / (np.abs(row @ bins) ** 2 + step * power) for row in w]
+            weights = [1 / (np.abs(w[n] @ bins) ** 2 + step * power + noise[n]) for n in range(n_mics)]
             for n in range(n_mics):
                 covariance = np.zeros((n_mics, n_mics))
                 for i in range(n_mics):

@@ -11,6 +11,8 @@ from irtools.stft import stft
 
 # Of the mean power of a microphone: a bin below it in both microphones says nothing.
 _AUDIBLE = 1e-4
+# Bins of one or a few frequencies.
+_NEIGHBOURS = 64
 # Of the bins: where a microphone is loudest, and the quantile of the level ratios there that is bleed alone.
 _LOUDEST, _QUANTILE = 0.2, 0.25
 
@@ -31,8 +33,9 @@ def sample_bins(pieces: Iterable[Tensor], *, window_size: int, max_bins: int) ->
 def phase_spread(bins: Tensor) -> float:
     """How far the phases of two microphones lie apart, from 0 (gains alone) to 1; 2/π where they are unrelated.
 
-    The mean over the pairs of ``Σ |Im x_i x_j*| / Σ |x_i x_j*|``: in a linear mixture a bin with one source has equal
-    phases in all microphones; in a room no bin has. Products are square-rooted first, so quiet bins count.
+    The mean over the pairs of ``Σ |Im S_ij| / Σ |S_ij|``, S the mean of ``x_i x_j*`` over neighbouring bins: of a
+    linear mixture it tends to a real number, however many sources play; in a room delays turn it. Products are
+    square-rooted first, so quiet bins count.
     """
     values = []
     power = bins.abs().square()
@@ -41,10 +44,13 @@ def phase_spread(bins: Tensor) -> float:
         for j in range(i):
             both = audible[i] & audible[j]
             product = bins[i, both] * bins[j, both].conj()
-            size = product.abs().clamp_min(torch.finfo(product.real.dtype).tiny)
-            weight = size.sqrt()
-            if both.any():
-                values.append(float((weight * (product.imag.abs() / size)).sum() / weight.sum()))
+            product = product / product.abs().clamp_min(torch.finfo(product.real.dtype).tiny).sqrt()
+            # A last part that is shorter is padded: one of many.
+            product = torch.nn.functional.pad(product, (0, -len(product) % _NEIGHBOURS))
+            means = product.unflatten(0, (-1, _NEIGHBOURS)).sum(1)
+            size = means.abs().sum()
+            if size > 0:
+                values.append(float(means.imag.abs().sum() / size))
     return sum(values) / len(values) if values else 0.0
 
 

@@ -19,8 +19,9 @@ from irtools.methods.separator import Recording, Reduction, Separator, choose_se
 from irtools.stft import istft, stft
 
 MODES = ("auto", "linear", "room")
-_LINEAR_WINDOW, _MAX_BINS = 4096, 400_000
-_LINEAR_PHASES = 0.47
+_MAX_BINS = 400_000
+# Halfway between linear mixtures, up to 0.34, and rooms, from 0.52.
+_LINEAR_PHASES = 0.43
 # Level ratio above which channels are equalised; smaller ones lie within the estimate's error.
 _UNEQUAL = 6.0
 _WINDOW_SECONDS = 0.3715
@@ -123,7 +124,8 @@ def close_mic_demixing(
     close_mics = recording.close_mics(assignment, n_sources)
 
     pieces = (mics for mics, _ in recording.pieces())
-    bins = sample_bins(pieces, window_size=_LINEAR_WINDOW, max_bins=_MAX_BINS)
+    # Shorter than in a room: more bins in which a source pauses.
+    bins = sample_bins(pieces, window_size=_default_window(recording.sample_rate) // 4, max_bins=_MAX_BINS)
     spread = phase_spread(bins[close_mics])
     if mode == "auto":
         mode = "linear" if spread < _LINEAR_PHASES else "room"

@@ -13,7 +13,7 @@ from irtools.kernels.weighted_covariance import outer_products, weighted_covaria
 from irtools.methods.iteration import Iterations
 
 # Least power of an output in a bin, of the power of all microphones there: from smooth to sparse.
-SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
+SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10)
 _LOADING = 1e-11
 _AUDIBLE = 1e-9
 # The 2 % quantile of unit exponential noise; ten times that exceeds nearly all of it.
@@ -66,12 +66,13 @@ def demix_linear(
 
     Notes
     -----
-    Minimises ``Σ_n mean log r_n - 2 log|det W|``, ``r_n = |z_n|² + ε |x|² + Σ_k w_nk² ν_k``, with ``z = W x``,
+    Minimises ``Σ_n mean log r_n - 2 log|det W|``, ``r_n = |z_n|² + ε |x|² + ν_n``, with ``z = W x``,
     ``W = inv(Λ)``, by iterative projection [1]_: ``C_n = Re mean x xᴴ / r_n``, ``w_n = (W C_n)⁻¹ e_n``. A large ε is
     nearly the second-order statistics, with few optima; a small one asks for outputs that are zero where another
-    source plays alone, which fixes the gains. ν is the noise of each microphone, a multiple of the power that its
-    quietest bins stay below: without it the noise, which is no mixture, would decide at small ε. After each step the
-    outputs are put in the order in which the product of own gains is largest, which no scale of a channel changes.
+    source plays alone, which fixes the gains. ν is the noise of each output, a multiple of the power that its quietest
+    bins stay below, taken anew for each ε: without it the noise, which is no mixture, would decide at small ε, and
+    without noise it vanishes with the bleed. After each step the outputs are put in the order in which the product of
+    own gains is largest, which no scale of a channel changes.
 
     References
     ----------
@@ -99,13 +100,15 @@ def demix_linear(
     x = x / level[:, None]
     # W is real: of x xᴴ it meets the real part alone.
     products = outer_products(x)[: n * (n + 1) // 2]
-    power, noise = products[:n].sum(0), _noise(products[:n])
+    power = products[:n].sum(0)
     w, done = eye.clone(), 0
     for step in steps:
+        w = _unit_images(w)
+        noise = _noise(_output_powers(w, products))
         loop = Iterations("closemic", max_iter, callback, done)
         for _ in loop:
             w = _unit_images(w)
-            spread = _output_powers(w, products).add_(step * power).add_((w.square() @ noise)[:, None])
+            spread = _output_powers(w, products).add_(step * power).add_(noise[:, None])
             cost = _mean_log(spread) - 2 * torch.linalg.slogdet(w).logabsdet
             covariances = weighted_covariance(x.real, spread.reciprocal_(), products=products)
             w, before = _project(w, covariances), w
