@@ -367,12 +367,12 @@ def test_the_worst_stem_of_a_short_excerpt(law, seed):
 
 
 @pytest.mark.parametrize("law", LAWS, ids=str)
-@pytest.mark.parametrize("song", [2, 3])
+@pytest.mark.parametrize("song", [3, 4])
 def test_the_worst_stem_of_a_song(law, song):
     stems = ir.render_song(song, seconds=6.0, sample_rate=22050)
     scene = ir.simulate_linear(stems.waveforms, generator=torch.Generator().manual_seed(song), **law)
     found = ir.reduce(scene.mics, 22050, "closemic", mode="linear").sources
-    assert scores(found, scene.references).min() > 50
+    assert scores(found, scene.references).min() > 66
 
 
 @pytest.mark.parametrize("seed", range(4))
