@@ -13,7 +13,7 @@ from irtools.kernels.weighted_covariance import outer_products, weighted_covaria
 from irtools.methods.iteration import Iterations
 
 # Least power of an output in a bin, of the power of all microphones there: from smooth to sparse.
-SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10)
+SPARSITY_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _LOADING = 1e-11
 _AUDIBLE = 1e-9
 # The 2 % quantile of unit exponential noise; ten times that exceeds nearly all of it.
