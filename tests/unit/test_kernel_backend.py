@@ -101,7 +101,7 @@ def test_the_processor_is_no_device_to_switch_to():
 
 
 def test_the_kernels_import_neither_triton_nor_the_rest_of_the_library_and_touch_no_gpu():
-    ops = ("median_filter", "psd_update", "second_moments", "weighted_covariance")
+    ops = ("lagged_covariance", "median_filter", "psd_update", "second_moments", "weighted_covariance")
     script = (
         f"import sys, torch; from irtools.kernels import {', '.join(ops)}; x = torch.ones(2, 3);"
         "second_moments.second_moments(x); weighted_covariance.weighted_covariance(x, x);"
