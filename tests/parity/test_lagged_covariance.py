@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import pad
 
 from irtools.kernels import blocks
-from irtools.kernels.lagged_covariance import lagged_covariance
+from irtools.kernels.lagged_covariance import _blocks, _reference, lagged_covariance
 
 DTYPES = {torch.complex64: 2e-5, torch.complex128: 1e-12}
 
@@ -53,15 +53,37 @@ def test_they_are_the_weighted_sums_of_outer_products(dtype, freqs, sources, fra
     found = lagged_covariance(*arguments, taps, every=every)
     assert all(part.dtype == dtype for part in found)
     assert_close(found, by_definition(*arguments, taps, every), DTYPES[dtype])
-    assert_close([found[0]], [found[0].mH], DTYPES[dtype])
+    assert torch.equal(found[0], found[0].mH)
 
 
+@pytest.mark.parametrize("differentiated", [False, True])
 @pytest.mark.parametrize("every", [1, 2, 3])
 @pytest.mark.parametrize("shape", [(7, 3, 60), (1, 2, 700), (3, 5, 41)], ids=str)
-def test_blocks_of_frequencies_give_the_same(shape, every, monkeypatch):
-    monkeypatch.setattr(blocks, "VALUES_AT_ONCE", 1 << 9)
-    arguments = draw(*shape)
-    assert_close(lagged_covariance(*arguments, 5, every=every), by_definition(*arguments, 5, every))
+def test_blocks_of_frequencies_give_the_same(shape, every, differentiated, monkeypatch):
+    for module, name in ((blocks, "VALUES_AT_ONCE"), (_blocks, "_VALUES_AT_ONCE")):
+        monkeypatch.setattr(module, name, 1 << 9)
+    z, x, weights = draw(*shape)
+    found = lagged_covariance(z.requires_grad_(differentiated), x, weights, 5, every=every)
+    assert_close(found, by_definition(z.detach(), x, weights, 5, every))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 9), (3, 3, 200), (2, 7, 90)], ids=str)
+def test_rows_of_other_levels_lose_no_more_digits_than_in_the_plain_product(shape):
+    z, x, weights = draw(*shape, torch.complex64)
+    z *= 10.0 ** torch.arange(shape[1])[:, None]
+    truth, _ = by_definition(z, x, weights, 5)
+    level = torch.diagonal(truth, dim1=1, dim2=2).real.sqrt()
+    level = level[:, :, None] * level[:, None, :]
+    found, plain = lagged_covariance(z, x, weights, 5), _reference.lagged_covariance(z, x, weights, 5, 1)
+    error, allowed = (((part[0] - truth).abs() / level).max() for part in (found, plain))
+    assert error <= 3 * allowed + 1e-6
+
+
+def test_views_and_conjugates_give_the_same():
+    z, x, weights = draw(2, 3, 60)
+    z, x, weights = (part[..., ::2] for part in (z, x, weights))
+    found = lagged_covariance(z.conj(), x.conj(), weights, 4, every=2)
+    assert_close([part.conj() for part in found], by_definition(z, x, weights, 4, 2))
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 5), (2, 0, 5), (2, 3, 0)], ids=str)

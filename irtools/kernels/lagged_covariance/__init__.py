@@ -7,7 +7,7 @@ from torch import Tensor
 
 from irtools.kernels.backend import choose_backend
 from irtools.kernels.blocks import frequency_blocks
-from irtools.kernels.lagged_covariance import _reference
+from irtools.kernels.lagged_covariance import _blocks, _reference
 
 __all__ = ["lagged_covariance"]
 
@@ -50,24 +50,28 @@ def lagged_covariance(
     -----
     The gains of the regression ``x(t) = a b(t)`` with these weights solve ``a R = r``.
 
-    The lagged frames are stacked for a block of frequencies at a time, and at the wanted frames alone.
+    On a processor the lagged frames are stacked for a block of frequencies at a time, at the wanted frames alone, and
+    the symmetry halves the matrix product. Where a gradient is asked for, it is one complex matrix product.
 
     Examples
     --------
     >>> import torch
-    >>> z, weights = torch.tensor([[[1.0, 2.0, 3.0]]]).cfloat(), torch.tensor([[1.0, 1.0, 0.0]])
+    >>> z, weights = torch.tensor([[[1.0, 2.0, 3.0]]]).cfloat(), torch.tensor([[2.0, 2.0, 0.0]])
     >>> covariance, cross = lagged_covariance(z, 2 * z[:, 0], weights, 2)
     >>> covariance.real.tolist(), cross.real.tolist()
-    ([[[5.0, 2.0], [2.0, 1.0]]], [[10.0, 4.0]])
+    ([[[10.0, 4.0], [4.0, 2.0]]], [[20.0, 8.0]])
     """
     _check(z, x, weights, taps, every)
     choose_backend(backend, z, x, weights, unsupported="there is no fused kernel")
+    differentiated = torch.is_grad_enabled() and any(part.requires_grad for part in (z, x, weights))
+    if z.device.type == "cpu" and not differentiated:
+        return _blocks.lagged_covariance(z, x, weights, taps, every)
     stack = z[:, None, :, ::every].expand(-1, taps, -1, -1)
-    blocks = [
+    parts = [
         _reference.lagged_covariance(z[block], x[block], weights[block], taps, every)
         for block in frequency_blocks(stack)
     ]
-    covariances, crosses = zip(*blocks, strict=True)
+    covariances, crosses = zip(*parts, strict=True)
     return torch.cat(covariances), torch.cat(crosses)
 
 
