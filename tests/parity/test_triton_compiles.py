@@ -9,6 +9,7 @@ import subprocess
 import pytest
 import torch
 
+from irtools.kernels.lagged_covariance import lagged_covariance
 from irtools.kernels.median_filter import median_filter
 from irtools.kernels.psd_update import gain_sums, psd_step, psd_update, wiener_update
 from irtools.kernels.second_moments import second_moments
@@ -66,6 +67,13 @@ def powers(mics):
     return torch.ones(64, mics, 400), torch.ones(64, mics, 400), torch.ones(64, mics, mics)
 
 
+def lagged(sources):
+    """Of seven frames, every other one."""
+    x = torch.ones(64, 400)
+    z = x[:, None].expand(-1, sources, -1).cfloat()
+    return lagged_covariance(z, x.cfloat(), x, 7, every=2, backend="triton")
+
+
 MODEL = {"noise": 1e-10, "backend": "triton"}
 CROSS = torch.zeros(5, 17, dtype=torch.bool)
 CROSS[2], CROSS[:, 8] = True, True
@@ -89,6 +97,8 @@ CASES = {
         64,
         16,
     ),
+    "lagged covariances, 2 sources": ("lagged_covariance", lambda: lagged(2), 128, 8192),
+    "lagged covariances, 7 sources": ("lagged_covariance", lambda: lagged(7), 168, 8192),
     "median of 21": ("median_filter", lambda: median_filter(powers(4)[0], CROSS, backend="triton"), 64, 0),
 }
 

@@ -30,8 +30,8 @@ def lagged_covariance(
         Number of lags, in frames.
     every : int
         The sums run over the frames t = 0, every, 2 every, ...; the lags are of one frame all the same.
-    backend : {"auto", "torch"}
-        See :func:`irtools.kernels.backend.choose_backend`.
+    backend : {"auto", "torch", "triton"}
+        The fused kernel takes complex64; see :func:`irtools.kernels.backend.choose_backend`.
 
     Returns
     -------
@@ -53,6 +53,10 @@ def lagged_covariance(
     On a processor the lagged frames are stacked for a block of frequencies at a time, at the wanted frames alone, and
     the symmetry halves the matrix product. Where a gradient is asked for, it is one complex matrix product.
 
+    The Triton kernel makes no stack: a tile of the answer reads z from the cache once for every lag. Several programs
+    share the frames, and a second pass adds up their sums. It adds in float32 without atomics, at most 1024 terms in a
+    row, in an order that the shape alone decides: two runs agree in every bit.
+
     Examples
     --------
     >>> import torch
@@ -62,7 +66,11 @@ def lagged_covariance(
     ([[[10.0, 4.0], [4.0, 2.0]]], [[20.0, 8.0]])
     """
     _check(z, x, weights, taps, every)
-    choose_backend(backend, z, x, weights, unsupported="there is no fused kernel")
+    unsupported = None if z.numel() else "there is nothing to add up"
+    if choose_backend(backend, z, x, weights, unsupported=unsupported) == "triton":
+        from irtools.kernels.lagged_covariance import _triton
+
+        return _triton.lagged_covariance(z, x, weights, taps, every)
     differentiated = torch.is_grad_enabled() and any(part.requires_grad for part in (z, x, weights))
     if z.device.type == "cpu" and not differentiated:
         return _blocks.lagged_covariance(z, x, weights, taps, every)
