@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -12,10 +12,10 @@ from torch import Tensor
 from irtools.checks import check_choice, check_int, check_number
 from irtools.methods.closemic.bins import channel_levels, phase_spread, sample_bins
 from irtools.methods.closemic.linear import demix_linear
-from irtools.methods.closemic.residual_mask import mask_residual
-from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
+from irtools.methods.closemic.learning import read_excerpts
+from irtools.methods.closemic.room import RoomLearner, RoomSettings
 from irtools.methods.iteration import warn_not_converged
-from irtools.methods.separator import Recording, Reduction, Separator, choose_settings
+from irtools.methods.separator import Recording, Separator, choose_settings
 from irtools.stft import istft, stft
 
 MODES = ("auto", "linear", "room")
@@ -24,11 +24,7 @@ _MAX_BINS = 400_000
 _LINEAR_PHASES = 0.43
 # Level ratio above which channels are equalised; smaller ones lie within the estimate's error.
 _UNEQUAL = 6.0
-_WINDOW_SECONDS = 0.3715
-# Standard deviation of what a gain may move from one piece to the next.
-_DRIFT = 0.05
-# Converged when the cost falls by less (nats per bin).
-_SETTLED = 0.02
+_WINDOW_SECONDS = 0.186
 _STILL_FALLING = "its cost shows by how much it still fell"
 
 
@@ -38,7 +34,7 @@ def close_mic_demixing(
     mode: str = "auto",
     assignment=None,
     n_sources: int | None = None,
-    residual_db: float | None = -30.0,
+    attenuation_db: float = 20.0,
     window_size: int | None = None,
     callback: Callable | None = None,
     **settings,
@@ -56,12 +52,12 @@ def close_mic_demixing(
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
         Number of sources where ``assignment`` is not given; by default one per microphone.
-    residual_db : float, optional
-        In a room: level of the other sources that the linear filter is taken to leave in an output, in dB below their
-        own; a Wiener mask attenuates it. None: the linear filter alone.
+    attenuation_db : float
+        In a room: the most that the outputs are attenuated where it is uncertain what of them is bleed; 0 is the linear
+        filter alone.
     window_size : int, optional
-        Of the transform in a room, in samples; the power of two nearest to 0.37 s by default. It should exceed the
-        reverberation, and a recording should have many.
+        Of the transform in a room, in samples; the power of two nearest to 0.19 s by default. Bleed may last for
+        ``taps`` windows, each a quarter of a window after the one before.
     callback : callable, optional
         ``callback(iteration, cost, demixing=...)`` hears of each iteration.
     **settings
@@ -70,9 +66,9 @@ def close_mic_demixing(
     Returns
     -------
     Separator
-        In a linear mixture, one matrix for the recording. In a room, what is learned of the gains in one piece is the
-        prior of the next, widened by what players may move; a source that rests keeps its gains. ``gains`` is Λ
-        with unit diagonal: in a room, the level of each source at each microphone relative to its own, over all
+        One matrix for the recording in a linear mixture, one filter from each source to each other microphone in a
+        room; both are learned from all of the recording, and a piece of it is separated like the whole. ``gains`` is
+        Λ with unit diagonal: in a room, the level of each source at each microphone relative to its own, over all
         frequencies. ``cost`` is the objective, and ``details`` has ``mode``, ``phase_spread``, ``channel_levels`` and
         ``settings``.
 
@@ -116,8 +112,7 @@ def close_mic_demixing(
             [0.2000, 1.0000]])
     """
     check_choice("mode", mode, MODES)
-    if residual_db is not None:
-        check_number("residual_db", residual_db, most=0, unit="dB")
+    check_number("attenuation_db", attenuation_db, 0, unit="dB")
     if window_size is not None and check_int("window_size", window_size, 16) % 8:
         raise ValueError(f"window_size: expected a multiple of 8 samples, 16 or more, or None, got {window_size!r}")
     chosen = choose_settings({"room": RoomSettings()}, "room", settings)
@@ -138,12 +133,11 @@ def close_mic_demixing(
     size = window_size or _default_window(recording.sample_rate)
     details |= {
         "window_size": size,
-        "residual_db": residual_db,
+        "attenuation_db": attenuation_db,
         "channel_levels": levels.tolist(),
         "settings": asdict(chosen),
     }
-    room = _Room(close_mics, levels, size, residual_db, chosen, details, callback)
-    return Separator(room.separate, close_mics, overlap=size, details=details)
+    return _room(recording, close_mics, levels, size, attenuation_db, chosen, details, callback)
 
 
 def _linear(bins: Tensor, close_mics: list[int], details: dict, callback: Callable | None) -> Separator:
@@ -177,57 +171,30 @@ def _of_all_mics(bins: Tensor, inverse: Tensor, close_mics: list[int]) -> tuple[
     return gains, torch.linalg.pinv(gains)
 
 
+def _room(recording, close_mics, levels, size, attenuation_db, settings, details, callback) -> Separator:
+    """Filters over several frames, learned from excerpts spread over the whole recording."""
+    hop = size // 4
+    x, heard = read_excerpts(recording, levels, size, hop, settings.taps)
+    learner = RoomLearner(x, heard, close_mics, settings, hop / (recording.sample_rate or 44100), callback)
+    filters = learner.learn()
+    levels = levels[:, None]
+
+    def separate(mics: Tensor, mixdown: Tensor | None) -> Tensor:
+        gain = levels.to(mics)
+        x = stft(mics / gain, size, hop).transpose(0, 1).contiguous()
+        z = filters.separate(x, attenuation_db)[:, close_mics].transpose(0, 1)
+        return istft(z, mics.shape[1], size, hop) * gain[close_mics]
+
+    return Separator(
+        separate,
+        close_mics,
+        overlap=2 * size + settings.taps * hop,
+        gains=(filters.levels(learner.z) * levels / levels.T)[:, close_mics],
+        cost=learner.cost,
+        n_iter=len(learner.cost),
+        details=details,
+    )
+
+
 def _default_window(sample_rate):
     return 1 << max(6, round(math.log2(_WINDOW_SECONDS * (sample_rate or 44100))))
-
-
-class _Room:
-    """Demixing of consecutive pieces in a room; holds what the pieces so far taught."""
-
-    def __init__(self, close_mics, levels, window_size, residual_db, settings, details, callback):
-        self.close_mics, self.levels, self.settings = close_mics, levels, settings
-        self.window_size, self.residual_db, self.details = window_size, residual_db, details
-        self.callback = callback
-        self.prior = self.belief = self.w = None
-
-    def separate(self, mics: Tensor, mixdown: Tensor | None) -> Reduction:
-        size, hop = self.window_size, self.window_size // 8
-        levels = self.levels.to(mics)[:, None]
-        x = stft(mics / levels, size, hop).transpose(0, 1).contiguous()
-        if self.belief is None:
-            self.prior = first_belief(x.shape[0], self.close_mics, x.shape[1], self.settings, x)
-            self.belief = self.prior
-        found = demix_room(x, self.belief, self.settings, self.close_mics, self.w, self.callback)
-        self.w = found.w
-        self.belief = replace(
-            found.gains, variance=torch.minimum(found.gains.variance + _DRIFT**2, self.prior.variance)
-        )
-        converged = len(found.cost) < 2 or bool(found.cost[-2] - found.cost[-1] < _SETTLED)
-        if not converged:
-            warn_not_converged("closemic", found.n_iter, _STILL_FALLING)
-        gains = self._apply(x, found)
-        sources = torch.stack([istft(x[:, k], mics.shape[1], size, hop) for k in self.close_mics])
-        return Reduction(
-            sources=sources * levels[self.close_mics],
-            gains=gains * levels / levels[self.close_mics].T,
-            cost=found.cost,
-            n_iter=found.n_iter,
-            converged=converged,
-            details=self.details,
-        )
-
-    def _apply(self, x, found):
-        """Replace the spectra by the outputs, a few frequencies at a time; the gains over all frequencies."""
-        power = level = 0
-        for start in range(0, len(x), 256):
-            rows = slice(start, start + 256)
-            z = found.w[rows] @ x[rows]
-            heard = (z.real**2 + z.imag**2).sum(2)
-            power = power + heard.sum(0)
-            level = level + (found.gains.mean[rows].abs() ** 2 * heard[:, None]).sum(0)
-            if self.residual_db is not None:
-                z = mask_residual(z, self.residual_db)
-            x[rows] = z
-        gains = (level / power.clamp_min(torch.finfo(power.dtype).tiny)).sqrt()
-        gains.fill_diagonal_(1)
-        return gains[:, self.close_mics]
