@@ -7,16 +7,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Complex values of all delayed sources at a time: they stay in the cache of a core.
-_VALUES_AT_ONCE = 1 << 16
-_MOST_SWEEPS, _SETTLED = 12, 1e-6
+from irtools.kernels.blocks import frequency_blocks
+
+# Values of the filters that are read for every frame: they stay in the cache of a core.
+_VALUES_AT_ONCE = 1 << 17
+# Of the energy at a frequency; sources never hold much more than the microphones.
+_MOST_GROWTH = 4.0
 
 
-def delayed(z: Tensor, taps: int) -> Tensor:
-    """Spectra (freqs, sources, frames) delayed by 0 to ``taps - 1`` frames: (freqs, sources, taps, frames)."""
-    out = z.new_zeros(*z.shape[:2], taps, z.shape[2])
-    for tap in range(min(taps, z.shape[2])):
-        out[:, :, tap, tap:] = z[:, :, : z.shape[2] - tap]
+def filtered(z: Tensor, gains: Tensor) -> Tensor:
+    """``Σ_j Σ_l gains_jl z_j(t - l)`` of spectra (freqs, sources, frames) and gains (freqs, sources, taps)."""
+    parts = gains.mT @ z
+    out = parts[:, 0]
+    for tap in range(1, min(parts.shape[1], z.shape[2])):
+        out[:, tap:] += parts[:, tap, :-tap]
     return out
 
 
@@ -39,17 +43,19 @@ class BleedFilters:
     order: list[int]
 
     def separate(self, x: Tensor, attenuation_db: float = 0.0) -> Tensor:
-        """Own-microphone images of microphones (freqs, mics, frames): ``z = x - gains * z``, solved by sweeps.
+        """Own-microphone images of microphones (freqs, mics, frames): ``z = x - gains * z``, frame after frame.
 
         What the filters are not sure of is masked by at most ``attenuation_db``: the gain is
         ``|z_k|² / (|z_k|² + Σ_jl variance[k, j, l] |z_j(t - l)|²)``.
         """
         out = torch.empty_like(x)
-        for rows in self.blocks(x):
-            z, late = self._solve(x[rows], rows)
+        size = max(1, _VALUES_AT_ONCE // self.gains.shape[1:].numel())
+        for start in range(0, len(x), size):
+            rows = slice(start, start + size)
+            z = self._recursion(x[rows], self.gains[rows])
             if attenuation_db:
-                unsure = self.variance[rows].flatten(2) @ (late.real**2 + late.imag**2).flatten(1, 2)
                 power = z.real**2 + z.imag**2
+                unsure = torch.stack([filtered(power, self.variance[rows, k]) for k in range(x.shape[1])], 1)
                 mask = power / (power + unsure).clamp_min(torch.finfo(power.dtype).tiny)
                 z = z * mask.clamp_min(10 ** (-attenuation_db / 20))
             out[rows] = z
@@ -57,37 +63,25 @@ class BleedFilters:
 
     def levels(self, z: Tensor) -> Tensor:
         """Level of each source at each microphone relative to that at its own, over all frequencies: (mics, mics)."""
-        heard = own = 0
-        for rows in self.blocks(z):
-            late = delayed(z[rows], self.gains.shape[-1])
-            own = own + late[:, :, 0].abs().square().sum((0, 2), dtype=torch.float64)
-            image = self.gains[rows].transpose(1, 2) @ late
-            heard = heard + image.abs().square().sum((0, 3), dtype=torch.float64).T
-        levels = (heard / own.clamp_min(torch.finfo(own.dtype).tiny)).sqrt()
-        return levels.fill_diagonal_(1).to(z.real.dtype)
+        n_mics = z.shape[1]
+        heard, own = z.real.new_zeros(n_mics, n_mics), z.real.new_zeros(n_mics)
+        for rows in frequency_blocks(z):
+            own += z[rows].abs().square().sum((0, 2))
+            for k in range(n_mics):
+                for j in range(n_mics):
+                    heard[k, j] += filtered(z[rows, j : j + 1], self.gains[rows, k, j : j + 1]).abs().square().sum()
+        return (heard / own.clamp_min(torch.finfo(own.dtype).tiny)).sqrt().fill_diagonal_(1)
 
-    def blocks(self, x: Tensor) -> list[slice]:
-        """Ranges of frequencies whose delayed sources fit into the cache."""
-        size = max(1, _VALUES_AT_ONCE // (self.gains.shape[-1] * max(1, x.shape[1:].numel())))
-        return [slice(start, start + size) for start in range(0, len(x), size)]
-
-    def _solve(self, x, rows):
-        """The sources and their delayed copies; sweeps end when they no longer change, or no longer less."""
-        taps = self.gains.shape[-1]
-        gains = self.gains[rows].flatten(2)
-        late = delayed(x, taps)
-        moved = torch.inf
-        total = x.abs().square().sum().clamp_min(torch.finfo(x.real.dtype).tiny)
-        for _ in range(_MOST_SWEEPS):
-            before = late[:, :, 0].clone()
-            for k in self.order:
-                z = x[:, k] - (gains[:, k : k + 1] @ late.flatten(1, 2))[:, 0]
-                late[:, k] = delayed(z[:, None], taps)[:, 0]
-            change = float((late[:, :, 0] - before).abs().square().sum() / total)
-            if change > moved:
-                late = delayed(before, taps)
-                break
-            moved = change
-            if change < _SETTLED:
-                break
-        return late[:, :, 0].clone(), late
+    def _recursion(self, x, gains):
+        """Frame by frame, with the sources of the frames before; where that would grow, the microphones."""
+        n_mics, taps = gains.shape[1], gains.shape[3]
+        instant = torch.linalg.inv(gains[..., 0] + torch.eye(n_mics, dtype=x.dtype, device=x.device))
+        late = instant @ gains[..., 1:].movedim(3, 2).flatten(2) if taps > 1 else None
+        frames = (instant @ x).movedim(2, 0)[..., None].contiguous()
+        past = x.new_zeros(len(x), (taps - 1) * n_mics, 1)
+        for t in range(len(frames)) if taps > 1 else ():
+            frames[t] -= late @ past
+            past = torch.cat([frames[t], past[:, :-n_mics]], dim=1)
+        z = frames[..., 0].movedim(0, 2)
+        power = [part.abs().square().sum((1, 2)) for part in (z, x)]
+        return torch.where((power[0] <= _MOST_GROWTH * power[1])[:, None, None], z, x)

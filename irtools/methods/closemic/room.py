@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool1d
 from irtools.checks import check_int, check_number
 from irtools.kernels.blocks import frequency_blocks
 from irtools.kernels.lagged_covariance import lagged_covariance
-from irtools.methods.closemic.filters import BleedFilters
+from irtools.methods.closemic.filters import BleedFilters, filtered
 from irtools.methods.closemic.gain_prior import GainPrior, prior_from_gains
 from irtools.methods.iteration import Iterations
 
@@ -55,14 +55,13 @@ class RoomSettings:
     taps: int = 7
     bleed: float = 0.2
     decay_s: float = 0.35
-    floors: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4)
-    n_iter: int = 2
-    learn: tuple[int, ...] = (1, 2)
+    floors: tuple[float, ...] = tuple(10 ** (-1 - 3 * n / 11) for n in range(12))
+    n_iter: int = 1
+    learn: tuple[int, ...] = tuple(range(3, 11))
     spread: float = 0.1
     leftover: float = 3e-3
     frames_counted: float = 0.5
     every: int = 2
-    vb: float = 0.0
 
     def __post_init__(self):
         for name in ("bleed", "decay_s", "frames_counted"):
@@ -137,16 +136,12 @@ class RoomLearner:
             others = [j for j in range(n_mics) if j != k]
             heard = z[:, others]
             power = self._power(z[:, k], heard, floor)
-            if settings.vb:
-                from irtools.methods.closemic.filters import delayed
-                late = delayed(heard, taps)
-                power = power + settings.vb * (variance[:, k : k + 1, others].flatten(2) @ (late.real**2 + late.imag**2).flatten(1, 2))[:, 0]
             cost = cost + power.log().mean(1).sum()
             weights = self.heard * (settings.frames_counted * settings.every) / power
             covariance, cross = lagged_covariance(heard, x[:, k], weights, taps, every=settings.every)
             a, factor = regress(covariance, cross, mean[:, k, others].flatten(1), spread[:, k, others].flatten(1))
             gains[:, k, others] = a.unflatten(1, (-1, taps))
-            if ends or settings.vb:
+            if ends:
                 variance[:, k, others] = variances(factor).unflatten(1, (-1, taps))
             if alone:
                 untied = self.prior.variance[rows][:, k, others].flatten(1)
@@ -165,15 +160,6 @@ class RoomLearner:
         power = power + settings.spread * avg_pool1d(power[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
         left = settings.leftover * (others.real**2 + others.imag**2).sum(1)
         return power + left + floor * power.mean(1, keepdim=True) + _SMALLEST
-
-
-def filtered(z: Tensor, gains: Tensor) -> Tensor:
-    """``Σ_j Σ_l gains_jl z_j(t - l)`` of spectra (freqs, sources, frames) and gains (freqs, sources, taps)."""
-    frames = z.shape[-1]
-    out = (gains[:, None, :, 0] @ z)[:, 0]
-    for tap in range(1, min(gains.shape[-1], frames)):
-        out[:, tap:] += (gains[:, None, :, tap] @ z[..., : frames - tap])[:, 0]
-    return out
 
 
 def regress(covariance: Tensor, cross: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
