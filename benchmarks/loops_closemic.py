@@ -16,38 +16,44 @@ QUIET = 0.02
 NOISE = 10 / -np.log1p(-QUIET)
 
 
-def room_by_loops(x: ndarray, settings: RoomSettings) -> ndarray:
-    """Demixing matrices (freqs, mics, mics) of spectra x (freqs, mics, frames), before the gains are smoothed.
-
-    Of ``n_iter`` the first part.
-    """
-    exponents = [settings.competition] * settings.first_iter + [0.0] * settings.n_iter[0]
-    return np.stack([_one_frequency(spectrum, settings, exponents) for spectrum in x])
+def room_by_loops(x: ndarray, settings: RoomSettings, hop_s: float) -> tuple[ndarray, ndarray]:
+    """Gains (freqs, mics, mics, taps) and sources of spectra x (freqs, mics, frames), under the first prior alone."""
+    found = [_one_frequency(spectrum, settings, hop_s) for spectrum in x]
+    return np.stack([gains for gains, _ in found]), np.stack([z for _, z in found])
 
 
-def _one_frequency(x, settings, exponents):
+def _one_frequency(x, settings, hop_s):
     n_mics, frames = x.shape
-    level = np.sqrt(np.mean(np.abs(x) ** 2))
-    x = x / max(level, np.finfo(float).tiny)
-    counted = max(1.0, frames * settings.frames_counted)
-    w = np.eye(n_mics, dtype=complex)
-    for exponent in exponents:
-        power = np.abs(w @ x) ** 2
-        weights = [1 / _model(power, n, exponent, settings) for n in range(n_mics)]
+    level = max(np.sqrt(np.mean(np.abs(x) ** 2)), np.finfo(float).tiny)
+    x = x / level
+    z, taps = x.copy(), settings.taps
+    gains = np.zeros((n_mics, n_mics, taps), complex)
+    delays = [(j, lag) for j in range(n_mics) for lag in range(taps)]
+    for floor in settings.floors:
         for k in range(n_mics):
-            z = np.stack([w[j] @ x for j in range(n_mics) if j != k]) if n_mics > 1 else np.zeros((0, frames))
-            weighted = counted / frames * weights[k] * z.conj()
-            gram = z @ weighted.T + np.eye(n_mics - 1) / settings.bleed**2
-            gains = weighted @ x[k] @ np.linalg.inv(gram)
-            others = [j for j in range(n_mics) if j != k]
-            w[k] = np.eye(n_mics)[k] - sum((a * w[j] for a, j in zip(gains, others, strict=True)), np.zeros(n_mics))
-    return w
+            power = _model(z, k, floor, settings)
+            b = np.zeros((len(delays), frames), complex)
+            for row, (j, lag) in enumerate(delays):
+                if j != k:
+                    b[row, lag:] = z[j, : frames - lag]
+            precision = [10 ** (6 * lag * hop_s / settings.decay_s) / settings.bleed**2 for _, lag in delays]
+            covariance, cross = np.diag(precision).astype(complex), np.zeros(len(delays), complex)
+            for t in range(0, frames, settings.every):
+                weight = settings.frames_counted * settings.every / power[t] * (x[k, t] != 0)
+                covariance += weight * np.outer(b[:, t], b[:, t].conj())
+                cross += weight * x[k, t] * b[:, t].conj()
+            a = cross @ np.linalg.inv(covariance)
+            gains[k] = a.reshape(n_mics, taps)
+            z[k] = (x[k] - a @ b) * (x[k] != 0)
+    return gains, z * level
 
 
-def _model(power, n, exponent, settings):
-    total = power.sum(0)
-    own = power[n] * (power[n] / np.maximum(total, 1e-12)) ** exponent
-    return own + settings.leftover * (total - power[n]) + settings.floor * power[n].mean() + 1e-12
+def _model(z, k, floor, settings):
+    power = np.abs(z) ** 2
+    frames = len(power[k])
+    near = [power[k, max(0, t - 1) : t + 2].mean() for t in range(frames)]
+    own = power[k] + settings.spread * np.array(near)
+    return own + settings.leftover * (power.sum(0) - power[k]) + floor * own.mean() + 1e-12
 
 
 def linear_by_loops(bins: ndarray, steps, n_iter: int) -> ndarray:

@@ -86,15 +86,16 @@ def close_mic_demixing(
 
     Notes
     -----
-    The linear mode is :func:`irtools.methods.closemic.linear.demix_linear`, the room mode
-    :func:`irtools.methods.closemic.room.demix_room`: determined demixing by iterative projection [1]_ under the
-    sparsest source model, ``r_n = |z_n|²``, with the own-microphone images ``z_n`` as outputs, so that order and scale
-    are not open. More microphones than sources: in a linear mixture the estimate is the least-squares one, in a room
+    The linear mode is :func:`irtools.methods.closemic.linear.demix_linear`: determined demixing by iterative
+    projection [1]_ under the sparsest source model, ``r_n = |z_n|²``, with the own-microphone images ``z_n`` as
+    outputs, so that order and scale are not open. The room mode,
+    :class:`irtools.methods.closemic.room.RoomLearner`, has the same source model and lets bleed last several frames of
+    the transform. More microphones than sources: in a linear mixture the estimate is the least-squares one, in a room
     the other microphones are outputs of their own that are not returned.
 
-    Levels of the channels: the prior of the room mode is on gains between equally amplified microphones, and channels
-    that differ by far (a factor 6) are brought to one level first, see
-    :func:`irtools.methods.closemic.channel_levels.channel_levels`.
+    Levels of the channels: the first prior of the room mode is on gains between equally amplified microphones, and
+    channels that differ by far (a factor 6) are brought to one level first, see
+    :func:`irtools.methods.closemic.bins.channel_levels`.
 
     References
     ----------
@@ -120,7 +121,7 @@ def close_mic_demixing(
 
     pieces = (mics for mics, _ in recording.pieces())
     # Shorter than in a room: more bins in which a source pauses.
-    bins = sample_bins(pieces, window_size=_default_window(recording.sample_rate) // 4, max_bins=_MAX_BINS)
+    bins = sample_bins(pieces, window_size=_default_window(recording.sample_rate) // 2, max_bins=_MAX_BINS)
     spread = phase_spread(bins[close_mics])
     if mode == "auto":
         mode = "linear" if spread < _LINEAR_PHASES else "room"
@@ -189,7 +190,7 @@ def _room(recording, close_mics, levels, size, attenuation_db, settings, details
         separate,
         close_mics,
         overlap=2 * size + settings.taps * hop,
-        gains=(filters.levels(learner.z) * levels / levels.T)[:, close_mics],
+        gains=(learner.levels() * levels / levels.T)[:, close_mics],
         cost=learner.cost,
         n_iter=len(learner.cost),
         details=details,

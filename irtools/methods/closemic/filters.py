@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from irtools.kernels.blocks import frequency_blocks
-
 # Values of the filters that are read for every frame: they stay in the cache of a core.
 _VALUES_AT_ONCE = 1 << 17
 # Of the energy at a frequency; sources never hold much more than the microphones.
@@ -61,26 +59,17 @@ class BleedFilters:
             out[rows] = z
         return out
 
-    def levels(self, z: Tensor) -> Tensor:
-        """Level of each source at each microphone relative to that at its own, over all frequencies: (mics, mics)."""
-        n_mics = z.shape[1]
-        heard, own = z.real.new_zeros(n_mics, n_mics), z.real.new_zeros(n_mics)
-        for rows in frequency_blocks(z):
-            own += z[rows].abs().square().sum((0, 2))
-            for k in range(n_mics):
-                for j in range(n_mics):
-                    heard[k, j] += filtered(z[rows, j : j + 1], self.gains[rows, k, j : j + 1]).abs().square().sum()
-        return (heard / own.clamp_min(torch.finfo(own.dtype).tiny)).sqrt().fill_diagonal_(1)
-
     def _recursion(self, x, gains):
         """Frame by frame, with the sources of the frames before; where that would grow, the microphones."""
         n_mics, taps = gains.shape[1], gains.shape[3]
         instant = torch.linalg.inv(gains[..., 0] + torch.eye(n_mics, dtype=x.dtype, device=x.device))
         late = instant @ gains[..., 1:].movedim(3, 2).flatten(2) if taps > 1 else None
         frames = (instant @ x).movedim(2, 0)[..., None].contiguous()
+        # What a microphone does not record, its source is not there.
+        is_open = (x != 0).movedim(2, 0)[..., None]
         past = x.new_zeros(len(x), (taps - 1) * n_mics, 1)
         for t in range(len(frames)) if taps > 1 else ():
-            frames[t] -= late @ past
+            frames[t] = is_open[t] * (frames[t] - late @ past)
             past = torch.cat([frames[t], past[:, :-n_mics]], dim=1)
         z = frames[..., 0].movedim(0, 2)
         power = [part.abs().square().sum((1, 2)) for part in (z, x)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +21,8 @@ _VALUES_AT_ONCE = 1 << 16
 _SMALLEST = 1e-12
 # From tap to tap, in windows.
 _SHIFT = 0.25
+# Iterations under the first prior; later ones learn it anew.
+_FIRST_LEARNED = 3
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,7 @@ class RoomSettings:
     decay_s : float
         Time in which bleed is taken to decay by 60 dB, before anything is known.
     floors : tuple of float
-        Least power of a source in a bin, of its mean power at that frequency: one value after the other.
-    n_iter : int
-        Iterations at each floor.
-    learned_floors : int
-        Number of floors after which the prior of the gains is learned anew, from the second floor on.
+        Least power of a source in a bin, of its mean power at that frequency: one value for each iteration.
     spread : float
         Weight of the mean power of three frames beside that of the frame.
     leftover : float
@@ -56,8 +53,6 @@ class RoomSettings:
     bleed: float = 0.2
     decay_s: float = 0.35
     floors: tuple[float, ...] = tuple(10 ** (-1 - 3 * n / 11) for n in range(12))
-    n_iter: int = 1
-    learn: tuple[int, ...] = tuple(range(3, 11))
     spread: float = 0.1
     leftover: float = 3e-3
     frames_counted: float = 0.5
@@ -68,8 +63,12 @@ class RoomSettings:
             check_number(name, getattr(self, name), 1e-6)
         for name in ("spread", "leftover"):
             check_number(name, getattr(self, name), 0)
-        for name in ("taps", "n_iter", "every"):
+        for name in ("taps", "every"):
             check_int(name, getattr(self, name), 1)
+        if not isinstance(self.floors, (tuple, list)) or not self.floors:
+            raise ValueError(f"floors: expected a tuple of numbers, one for each iteration, got {self.floors!r}")
+        for floor in self.floors:
+            check_number("floors", floor, 0)
 
 
 def first_prior(freqs: int, n_mics: int, close_mics: list[int], settings: RoomSettings, hop_s: float, like: Tensor):
@@ -82,13 +81,49 @@ def first_prior(freqs: int, n_mics: int, close_mics: list[int], settings: RoomSe
 
 
 class RoomLearner:
-    """Learns filters from spectra x (freqs, mics, frames), which become its own, and from frames that are heard whole."""
+    """Learns how sources bleed from spectra of the microphones.
+
+    Parameters
+    ----------
+    x : Tensor, shape (freqs, mics, frames), complex
+        Spectra from 0 to half the sample rate on windows of four hops; overwritten.
+    heard : Tensor, shape (frames,)
+        1 for the frames to learn from, 0 for those that are not heard in full.
+    close_mics : list of int
+        Microphones with a source of their own. The others come first in each iteration: what they hold besides the
+        sources is an output too.
+    settings : RoomSettings
+    hop_s : float
+        Seconds from frame to frame.
+    callback : callable, optional
+        ``callback(iteration, cost, gains=...)`` hears of each iteration.
+
+    Notes
+    -----
+    The model is ``x_k(t) = z_k(t) + Σ_j Σ_l a_kjl z_j(t - l)``, per frequency: microphone k hears its own source as it is,
+    the others through filters of L frames. Given the other outputs b (all ``z_j(t - l)``), ``a_k`` is a regression whose
+    error is the source itself, of power ``r_k = |z_k|²`` (plus a floor that falls from iteration to iteration), and the
+    gains have a Gaussian prior of mean μ and variances σ²::
+
+        R = c Σ_t b bᴴ / r_k + diag(1/σ²),   a_k = (c Σ_t x_k bᴴ / r_k + μ/σ²) R⁻¹,   z_k = x_k - a_k b
+
+    microphone after microphone, always with the newest z, from ``z = x``; c is the number of independent frames in one.
+    μ and σ² come from the neighbouring frequencies: a filter that is short in time is smooth over frequency. How
+    smooth, and how strong, each pair of microphones says in each band (:func:`prior_from_gains`). The prior is what
+    keeps a bin right in which a source does not play: there nothing is known of its gains, and a maximum of the
+    likelihood takes the reverberation of another source for it. Even and odd frequencies take turns, so that the
+    neighbours of those that move stand still.
+
+    The objective is ``Σ_k mean log r_k + 2 log|det(I + A_0)|``, A_0 the gains of the first frame: the negative
+    log-likelihood of the microphones given the powers, per bin, up to a constant.
+    """
 
     def __init__(self, x, heard, close_mics, settings, hop_s, callback=None):
         freqs, n_mics, _ = x.shape
+        self.scale = torch.cat([x[block].abs().square().mean((1, 2), keepdim=True) for block in frequency_blocks(x)])
+        self.scale = self.scale.sqrt().clamp_min(torch.finfo(self.scale.dtype).tiny)
         for block in frequency_blocks(x):
-            scale = x[block].abs().square().mean((1, 2), keepdim=True).sqrt()
-            x[block] /= scale.clamp_min(torch.finfo(scale.dtype).tiny)
+            x[block] /= self.scale[block]
             # Subnormal numbers would slow every product down.
             x[block][x[block].abs() < _SMALLEST] = 0
         self.x, self.heard = x, heard
@@ -101,24 +136,35 @@ class RoomLearner:
         self.gains = self.padded[1:-1]
         self.variance = self.prior.variance.clone()
 
-    def learn(self):
-        settings = self.settings
-        loop = Iterations("closemic", len(settings.floors) * settings.n_iter, self.callback)
+    def learn(self) -> BleedFilters:
+        """All iterations; the sources of the excerpts are left in ``z``, the objective in ``cost``."""
+        floors = self.settings.floors
+        loop = Iterations("closemic", len(floors), self.callback)
         for n in loop:
-            stage, part = divmod(n - 1, settings.n_iter)
-            last = part == settings.n_iter - 1
+            last = n == len(floors)
             alone = None
-            if last and stage in settings.learn:
+            if _FIRST_LEARNED < n < len(floors):
                 alone = torch.zeros_like(self.gains), self.prior.variance.clone()
-            cost = 0
-            for parity in (0, 1):
-                for rows in self._blocks(parity):
-                    cost = cost + self._step(rows, settings.floors[stage], alone, n == loop.max_iter)
+            cost = sum(
+                self._step(rows, floors[n - 1], alone, last) for parity in (0, 1) for rows in self._blocks(parity)
+            )
             loop.record(cost / len(self.x), gains=self.gains)
             if alone:
                 self.prior = prior_from_gains(*alone, self.prior.variance, _SHIFT)
         self.cost = torch.stack(loop.cost).double().cpu()
         return BleedFilters(self.gains, self.variance, self.order)
+
+    def levels(self) -> Tensor:
+        """Level of each source at each microphone relative to that at its own, over all frequencies: (mics, mics)."""
+        n_mics = self.z.shape[1]
+        heard, own = self.scale.new_zeros(n_mics, n_mics), self.scale.new_zeros(n_mics)
+        for rows in frequency_blocks(self.z):
+            z = self.z[rows] * self.scale[rows]
+            own += z.abs().square().sum((0, 2))
+            for k in range(n_mics):
+                for j in range(n_mics):
+                    heard[k, j] += filtered(z[:, j : j + 1], self.gains[rows, k, j : j + 1]).abs().square().sum()
+        return (heard / own.clamp_min(torch.finfo(own.dtype).tiny)).sqrt().fill_diagonal_(1)
 
     def _blocks(self, parity):
         values = (self.x.shape[1] - 1) * self.settings.taps * self.x.shape[2] // self.settings.every
@@ -134,10 +180,12 @@ class RoomLearner:
         cost = 0
         for k in self.order:
             others = [j for j in range(n_mics) if j != k]
-            heard = z[:, others]
+            if not others:
+                continue
+            heard, open_bins = z[:, others], x[:, k] != 0
             power = self._power(z[:, k], heard, floor)
             cost = cost + power.log().mean(1).sum()
-            weights = self.heard * (settings.frames_counted * settings.every) / power
+            weights = open_bins * self.heard * (settings.frames_counted * settings.every) / power
             covariance, cross = lagged_covariance(heard, x[:, k], weights, taps, every=settings.every)
             a, factor = regress(covariance, cross, mean[:, k, others].flatten(1), spread[:, k, others].flatten(1))
             gains[:, k, others] = a.unflatten(1, (-1, taps))
@@ -148,7 +196,7 @@ class RoomLearner:
                 b, factor = regress(covariance, cross, torch.zeros_like(cross), untied)
                 alone[0][rows][:, k, others] = b.unflatten(1, (-1, taps))
                 alone[1][rows][:, k, others] = variances(factor).unflatten(1, (-1, taps))
-            z[:, k] = x[:, k] - filtered(heard, gains[:, k, others])
+            z[:, k] = open_bins * (x[:, k] - filtered(heard, gains[:, k, others]))
         self.z[rows] = z
         instant = gains[..., 0] + torch.eye(n_mics, dtype=x.dtype, device=x.device)
         return cost + 2 * torch.linalg.slogdet(instant).logabsdet.sum()
