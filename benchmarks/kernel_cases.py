@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from irtools.kernels.lagged_covariance import lagged_covariance
 from irtools.kernels.median_filter import median_filter
 from irtools.kernels.psd_update import gain_sums, psd_update, wiener_update
 from irtools.kernels.second_moments import second_moments
@@ -74,6 +75,16 @@ def _spectra(mics: int, freqs: int, frames: int) -> Callable:
     return draw
 
 
+def _sources(sources: int, freqs: int, frames: int) -> Callable:
+    """Spectra of the sources, what is regressed on them and its weights."""
+
+    def draw(device):
+        x, weights = _spectra(sources + 1, freqs, frames)(device)
+        return x[:, :-1], x[:, -1], weights[:, -1]
+
+    return draw
+
+
 def _power_model(mics: int, freqs: int, frames: int) -> Callable:
     """V, P and gains of every frequency."""
 
@@ -104,6 +115,13 @@ def _gram(waveforms, mixture):
 
 def _einsum(x, weights):
     return torch.einsum("fnt,fit,fjt->fnij", weights, x, x.conj()) / x.shape[-1]
+
+
+def _lagged_einsum(z, x, weights, taps, every):
+    """All lagged frames stacked."""
+    b = pad(z, (taps - 1, 0)).unfold(-1, taps, every).flip(-1).mT.flatten(1, 2)
+    x, weights = x[:, ::every], weights[:, ::every]
+    return torch.einsum("ft,fit,fjt->fij", weights, b, b.conj()), torch.einsum("ft,ft,fjt->fj", weights, x, b.conj())
 
 
 def _updated(power, psd, gains, beta):
@@ -174,6 +192,23 @@ CASES = [
         _einsum,
         weighted_covariance,
         1e-5,
+    ),
+    *(
+        Case(
+            "lagged_covariance",
+            f"{sources} sources x {freqs} freqs x {frames} frames, 7 taps every 2",
+            devices,
+            _sources(sources, freqs, frames),
+            partial(_lagged_einsum, taps=7, every=2),
+            partial(lagged_covariance, taps=7, every=2),
+            1e-5,
+        )
+        for sources, freqs, frames, devices in (
+            (3, 257, 400, BOTH),
+            (7, 257, 400, BOTH),
+            (15, 257, 400, BOTH),
+            (7, 1025, 3230, GPU),
+        )
     ),
     *(
         Case("psd_update", f"{size}, {what}", devices, draw, plain, ours, 1e-4)

@@ -35,7 +35,7 @@ def _sums(z, x, weights, taps, every):
 
 
 def _stack(z, x, scale, taps, every):
-    """Of y, scaled, what :func:`_parts` says: (freqs, 3, rows, frames), with rows of zeros at the end."""
+    """Of y, scaled, what :func:`_parts` says: (freqs, 3, rows, frames), with unused rows at the end."""
     freqs, sources, frames = z.shape
     rows, wanted = sources * taps, scale.shape[-1]
     # Whole steps of ``every`` frames before the first one; what lies one step apart becomes contiguous.
@@ -48,7 +48,6 @@ def _stack(z, x, scale, taps, every):
         start, phase = divmod(first * every - lag, every)
         torch.mul(z[:, :, :, phase, start : start + wanted], scale, out=lagged[:, :, :, lag])
     torch.mul(x, scale, out=stack[:, :, rows : rows + 1])
-    stack[:, :, rows + 1 :] = 0
     return stack
 
 
