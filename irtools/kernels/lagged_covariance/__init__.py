@@ -11,6 +11,9 @@ from irtools.kernels.lagged_covariance import _blocks, _reference
 
 __all__ = ["lagged_covariance"]
 
+# Complex ones: with fewer, the calls of the real matrix products cost more than these save.
+_LEAST_PRODUCTS = 1 << 24
+
 
 def lagged_covariance(
     z: Tensor, x: Tensor, weights: Tensor, taps: int, *, every: int = 1, backend: str = "auto"
@@ -36,7 +39,7 @@ def lagged_covariance(
     Returns
     -------
     covariance : Tensor, shape (freqs, sources * taps, sources * taps)
-        Hermitian, of the dtype of ``z``.
+        Hermitian up to rounding, of the dtype of ``z``.
     cross : Tensor, shape (freqs, sources * taps)
 
     Raises
@@ -50,8 +53,9 @@ def lagged_covariance(
     -----
     The gains of the regression ``x(t) = a b(t)`` with these weights solve ``a R = r``.
 
-    On a processor the lagged frames are stacked for a block of frequencies at a time, at the wanted frames alone, and
-    the symmetry halves the matrix product. Where a gradient is asked for, it is one complex matrix product.
+    The lagged frames are stacked for a block of frequencies at a time, at the wanted frames alone. The stack times its
+    weighted self is one complex matrix product; on a processor, where it is large and no gradient is asked for, two
+    real ones, which make use of the symmetry and take half of the operations.
 
     The Triton kernel makes no stack: a tile of the answer reads z from the cache once for every lag. Several programs
     share the frames, and a second pass adds up their sums. It adds in float32 without atomics, at most 1024 terms in a
@@ -72,7 +76,8 @@ def lagged_covariance(
 
         return _triton.lagged_covariance(z, x, weights, taps, every)
     differentiated = torch.is_grad_enabled() and any(part.requires_grad for part in (z, x, weights))
-    if z.device.type == "cpu" and not differentiated:
+    products = z[..., ::every].numel() * z.shape[1] * taps**2
+    if z.device.type == "cpu" and products >= _LEAST_PRODUCTS and not differentiated:
         return _blocks.lagged_covariance(z, x, weights, taps, every)
     stack = z[:, None, :, ::every].expand(-1, taps, -1, -1)
     parts = [
