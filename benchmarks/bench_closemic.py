@@ -22,27 +22,33 @@ from tables import write_rows
 import irtools as ir
 from irtools.methods.closemic import linear as linear_demixing
 from irtools.methods.closemic.linear import demix_linear
-from irtools.methods.closemic.room import RoomSettings, demix_room, first_belief
+from irtools.methods.closemic.room import RoomLearner, RoomSettings
 from irtools.provenance import provenance
 from irtools.stft import stft
 
 SAMPLE_RATE = 44100
 ITERATIONS = 10
+# Of the room mode: under the first prior, as the loops are, and at one frequency in so many.
+LOOP_ITERATIONS, LOOP_EVERY = 3, 64
 
 
 def room(mics: torch.Tensor) -> dict:
-    settings = replace(RoomSettings(), first_iter=ITERATIONS, n_iter=(ITERATIONS,))
-    x = stft(mics, 16384, 2048).transpose(0, 1).contiguous()
-    close_mics = list(range(len(mics)))
+    settings = replace(RoomSettings(), floors=RoomSettings().floors[:LOOP_ITERATIONS])
+    x = stft(mics, 8192, 2048).transpose(0, 1).contiguous()
+    hop_s, rows = 2048 / SAMPLE_RATE, slice(0, None, LOOP_EVERY)
 
     def ours(spectra):
-        return demix_room(spectra, first_belief(len(x), close_mics, len(mics), settings, spectra), settings, close_mics)
+        learner = RoomLearner(spectra.clone(), spectra.real.new_ones(x.shape[2]), range(len(mics)), settings, hop_s)
+        return learner.learn()
 
-    baseline_s, expected = best_of(1, lambda: room_by_loops(x.numpy(), settings))
-    error = np.abs(ours(x).w.numpy() - expected).max()
+    # Frequencies do not hear of each other in so few iterations: the loops do some of them.
+    some = x[rows].contiguous()
+    baseline_s, (expected, _) = best_of(1, lambda: room_by_loops(some.numpy(), settings, hop_s))
+    error = np.abs(ours(some).numpy() - expected).max()
     single = x.to(torch.complex64)
     method_s, _ = best_of(3, lambda: ours(single))
-    return {"baseline": "room_by_loops", "baseline_s": baseline_s, "method_s": method_s, "error": error}
+    scaled_s = baseline_s * len(x) / len(some)
+    return {"baseline": "room_by_loops", "baseline_s": scaled_s, "method_s": method_s, "error": error}
 
 
 def linear(mics: torch.Tensor) -> dict:

@@ -30,7 +30,7 @@ RUNS = {
     "kamir": ("kamir", {}),
     "fastmira": ("fastmira", {}),
     "dfunet": ("dfunet", {}),
-    "filter": ("closemic", {"residual_db": None}),
+    "filter": ("closemic", {"attenuation_db": 0.0}),
     "closemic": ("closemic", {}),
 }
 

@@ -31,7 +31,7 @@ SETTINGS = [
     *[("fastmira", {"preset": name}) for name in fastmira.PRESETS],
     *[("ica", {"fun": name}) for name in ("logcosh", "exp", "cube")],
     *[("closemic", {"mode": name}) for name in ("linear", "room")],
-    ("closemic", {"mode": "room", "residual_db": None}),
+    ("closemic", {"mode": "room", "attenuation_db": 0.0}),
     *[(name, {}) for name in ir.METHODS],
 ]
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from irtools.checks import check_choice, check_int, check_number
 from irtools.methods.closemic.bins import channel_levels, phase_spread, sample_bins
-from irtools.methods.closemic.linear import demix_linear
+from irtools.methods.closemic.filters import mask_residual, separate
 from irtools.methods.closemic.learning import read_excerpts
+from irtools.methods.closemic.linear import demix_linear
 from irtools.methods.closemic.room import RoomLearner, RoomSettings
 from irtools.methods.iteration import warn_not_converged
 from irtools.methods.separator import Recording, Separator, choose_settings
@@ -53,8 +54,8 @@ def close_mic_demixing(
     n_sources : int, optional
         Number of sources where ``assignment`` is not given; by default one per microphone.
     attenuation_db : float
-        In a room: the most that the outputs are attenuated where it is uncertain what of them is bleed; 0 is the linear
-        filter alone.
+        In a room: the most that a mask attenuates an output where the others are so loud that what is heard may be
+        theirs; 0 is the linear filter alone.
     window_size : int, optional
         Of the transform in a room, in samples; the power of two nearest to 0.19 s by default. Bleed may last for
         ``taps`` windows, each a quarter of a window after the one before.
@@ -180,14 +181,16 @@ def _room(recording, close_mics, levels, size, attenuation_db, settings, details
     filters = learner.learn()
     levels = levels[:, None]
 
-    def separate(mics: Tensor, mixdown: Tensor | None) -> Tensor:
+    def piece(mics: Tensor, mixdown: Tensor | None) -> Tensor:
         gain = levels.to(mics)
         x = stft(mics / gain, size, hop).transpose(0, 1).contiguous()
-        z = filters.separate(x, attenuation_db)[:, close_mics].transpose(0, 1)
-        return istft(z, mics.shape[1], size, hop) * gain[close_mics]
+        z = separate(x, filters)
+        if attenuation_db:
+            z = mask_residual(z, attenuation_db)
+        return istft(z[:, close_mics].transpose(0, 1), mics.shape[1], size, hop) * gain[close_mics]
 
     return Separator(
-        separate,
+        piece,
         close_mics,
         overlap=2 * size + settings.taps * hop,
         gains=(learner.levels() * levels / levels.T)[:, close_mics],

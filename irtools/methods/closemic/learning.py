@@ -11,6 +11,8 @@ from irtools.stft import stft
 # Complex values of the spectra of all microphones: two copies of 8 bytes each are held while a room is learned.
 _MOST_BINS = 40_000_000
 _EXCERPT_FRAMES = 160
+# Of the frames: with fewer in which all microphones are on, those in which one is off count too.
+_LEAST_HEARD = 0.25
 
 
 def excerpts(samples: int, n_mics: int, window_size: int, hop: int) -> list[tuple[int, int]]:
@@ -28,7 +30,8 @@ def excerpts(samples: int, n_mics: int, window_size: int, hop: int) -> list[tupl
 def read_excerpts(recording: Recording, levels: Tensor, window_size: int, hop: int, taps: int) -> tuple[Tensor, Tensor]:
     """Spectra (freqs, mics, frames) of the excerpts of a recording, and which frames (frames,) are heard in full.
 
-    A frame at the edge of an excerpt lacks samples, or the frames before it whose sources still sound in it.
+    A frame at the edge of an excerpt lacks samples, or the frames before it whose sources still sound in it. While a
+    microphone is off its source is unknown, and sounds on in the others.
     """
     spectra, heard = [], []
     for start, end in excerpts(recording.samples, recording.n_mics, window_size, hop):
@@ -42,4 +45,7 @@ def read_excerpts(recording: Recording, levels: Tensor, window_size: int, hop: i
             whole[-edge:] = 0
         heard.append(whole)
         recording.progress("learn", end, recording.samples)
-    return torch.cat(spectra, dim=2), torch.cat(heard)
+    x, whole = torch.cat(spectra, dim=2), torch.cat(heard)
+    on = torch.stack([x[:, k].abs().amax(0) > 0 for k in range(x.shape[1])])
+    used = on[on.any(1)].all(0) & (whole > 0)
+    return x, used.to(whole) if used.sum() >= _LEAST_HEARD * whole.sum() else whole

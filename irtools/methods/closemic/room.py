@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from torch.nn.functional import avg_pool1d
 from irtools.checks import check_int, check_number
 from irtools.kernels.blocks import frequency_blocks
 from irtools.kernels.lagged_covariance import lagged_covariance
-from irtools.methods.closemic.filters import BleedFilters, filtered
+from irtools.methods.closemic.filters import filtered
 from irtools.methods.closemic.gain_prior import GainPrior, prior_from_gains
 from irtools.methods.iteration import Iterations
 
@@ -100,10 +99,10 @@ class RoomLearner:
 
     Notes
     -----
-    The model is ``x_k(t) = z_k(t) + Σ_j Σ_l a_kjl z_j(t - l)``, per frequency: microphone k hears its own source as it is,
-    the others through filters of L frames. Given the other outputs b (all ``z_j(t - l)``), ``a_k`` is a regression whose
-    error is the source itself, of power ``r_k = |z_k|²`` (plus a floor that falls from iteration to iteration), and the
-    gains have a Gaussian prior of mean μ and variances σ²::
+    The model is ``x_k(t) = z_k(t) + Σ_j Σ_l a_kjl z_j(t - l)``, per frequency: microphone k hears its own source as it
+    is, the others through filters of L frames. Given the other outputs b (all ``z_j(t - l)``), ``a_k`` is a regression
+    whose error is the source itself, of power ``r_k = |z_k|²`` (plus a floor that falls from iteration to iteration),
+    and the gains have a Gaussian prior of mean μ and variances σ²::
 
         R = c Σ_t b bᴴ / r_k + diag(1/σ²),   a_k = (c Σ_t x_k bᴴ / r_k + μ/σ²) R⁻¹,   z_k = x_k - a_k b
 
@@ -134,25 +133,21 @@ class RoomLearner:
         # A row of zeros at either end: the neighbours of the first and last frequency.
         self.padded = x.new_zeros(freqs + 2, n_mics, n_mics, settings.taps)
         self.gains = self.padded[1:-1]
-        self.variance = self.prior.variance.clone()
 
-    def learn(self) -> BleedFilters:
-        """All iterations; the sources of the excerpts are left in ``z``, the objective in ``cost``."""
+    def learn(self) -> Tensor:
+        """Gains (freqs, mics, mics, taps); the sources of the excerpts are left in ``z``, the objective in ``cost``."""
         floors = self.settings.floors
         loop = Iterations("closemic", len(floors), self.callback)
         for n in loop:
-            last = n == len(floors)
             alone = None
             if _FIRST_LEARNED < n < len(floors):
                 alone = torch.zeros_like(self.gains), self.prior.variance.clone()
-            cost = sum(
-                self._step(rows, floors[n - 1], alone, last) for parity in (0, 1) for rows in self._blocks(parity)
-            )
+            cost = sum(self._step(rows, floors[n - 1], alone) for parity in (0, 1) for rows in self._blocks(parity))
             loop.record(cost / len(self.x), gains=self.gains)
             if alone:
                 self.prior = prior_from_gains(*alone, self.prior.variance, _SHIFT)
         self.cost = torch.stack(loop.cost).double().cpu()
-        return BleedFilters(self.gains, self.variance, self.order)
+        return self.gains
 
     def levels(self) -> Tensor:
         """Level of each source at each microphone relative to that at its own, over all frequencies: (mics, mics)."""
@@ -171,9 +166,9 @@ class RoomLearner:
         size = max(4, min(256, _VALUES_AT_ONCE * torch.get_num_threads() // max(1, values)))
         return [slice(start, min(start + 2 * size, len(self.x)), 2) for start in range(parity, len(self.x), 2 * size)]
 
-    def _step(self, rows, floor, alone, ends):
+    def _step(self, rows, floor, alone):
         settings = self.settings
-        x, z, gains, variance = self.x[rows], self.z[rows].contiguous(), self.gains[rows], self.variance[rows]
+        x, z, gains = self.x[rows], self.z[rows].contiguous(), self.gains[rows]
         above = slice(rows.start + 2, rows.stop + 2, 2)
         mean, spread = self.prior.given_neighbours(self.padded[rows], self.padded[above], rows)
         n_mics, taps = x.shape[1], settings.taps
@@ -187,10 +182,8 @@ class RoomLearner:
             cost = cost + power.log().mean(1).sum()
             weights = open_bins * self.heard * (settings.frames_counted * settings.every) / power
             covariance, cross = lagged_covariance(heard, x[:, k], weights, taps, every=settings.every)
-            a, factor = regress(covariance, cross, mean[:, k, others].flatten(1), spread[:, k, others].flatten(1))
+            a, _ = regress(covariance, cross, mean[:, k, others].flatten(1), spread[:, k, others].flatten(1))
             gains[:, k, others] = a.unflatten(1, (-1, taps))
-            if ends:
-                variance[:, k, others] = variances(factor).unflatten(1, (-1, taps))
             if alone:
                 untied = self.prior.variance[rows][:, k, others].flatten(1)
                 b, factor = regress(covariance, cross, torch.zeros_like(cross), untied)
