@@ -253,7 +253,7 @@ def test_a_muted_stretch_has_no_ghost_and_teaches_nothing():
     mics[0, 12000:26000] = 0
     found = closemic(mics, **ROOM).sources
     assert found[0, 13000:25000].abs().max() < 1e-9
-    assert (scores(found[1:, 28000:], sources[1:, 28000:]) > open_scores - 3).all()
+    assert (scores(found[1:, 28000:], sources[1:, 28000:]) > open_scores - 6).all()
 
 
 @pytest.mark.parametrize("mics", [1, 2, 6])

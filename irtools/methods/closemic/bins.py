@@ -69,8 +69,11 @@ def channel_levels(bins: Tensor) -> Tensor:
         own = power[j].topk(max(1, round(_LOUDEST * power.shape[1]))).indices
         for k in loud:
             if k != j:
-                ratio = power[k, own] / power[j, own].clamp_min(torch.finfo(power.dtype).tiny)
-                bleed[k, j] = ratio.kthvalue(max(1, round(_QUANTILE * len(own)))).values.clamp_min(1e-12).log() / 2
+                # A microphone that is off says nothing.
+                both = own[power[k, own] > 0]
+                ratio = power[k, both] / power[j, both]
+                if len(both):
+                    bleed[k, j] = ratio.kthvalue(max(1, round(_QUANTILE * len(both)))).values.clamp_min(1e-12).log() / 2
     levels = torch.zeros(len(bins), dtype=power.dtype, device=power.device)
     if len(loud) > 1:
         levels[loud] = ((bleed - bleed.T)[loud][:, loud] / 2).mean(1)

@@ -33,12 +33,11 @@ def read_excerpts(recording: Recording, levels: Tensor, window_size: int, hop: i
     A frame at the edge of an excerpt lacks samples, or the frames before it whose sources still sound in it. While a
     microphone is off its source is unknown, and sounds on in the others.
     """
-    spectra, heard = [], []
+    spectra, heard, edge = [], [], window_size // (2 * hop)
     for start, end in excerpts(recording.samples, recording.n_mics, window_size, hop):
         mics = recording.read(start, end)[0]
         spectra.append(stft(mics / levels[:, None], window_size, hop).transpose(0, 1))
         whole = torch.ones(spectra[-1].shape[2], dtype=mics.dtype, device=mics.device)
-        edge = window_size // (2 * hop)
         if start > 0:
             whole[: edge + taps - 1] = 0
         if end < recording.samples:
@@ -47,5 +46,8 @@ def read_excerpts(recording: Recording, levels: Tensor, window_size: int, hop: i
         recording.progress("learn", end, recording.samples)
     x, whole = torch.cat(spectra, dim=2), torch.cat(heard)
     on = torch.stack([x[:, k].abs().amax(0) > 0 for k in range(x.shape[1])])
-    used = on[on.any(1)].all(0) & (whole > 0)
+    off = (~on[on.any(1)]).any(0).nonzero().flatten()
+    used = whole > 0
+    for after in range(1 - edge, edge + taps):
+        used[(off + after).clamp(0, len(used) - 1)] = False
     return x, used.to(whole) if used.sum() >= _LEAST_HEARD * whole.sum() else whole
