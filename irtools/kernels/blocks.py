@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
 from torch import Tensor
 
 VALUES_AT_ONCE = 1 << 17
@@ -20,3 +24,18 @@ def frequency_blocks(like: Tensor) -> list[slice]:
     values = VALUES_AT_ONCE if like.device.type == "cpu" else VALUES_AT_ONCE_ON_A_GPU
     size = max(1, values // max(1, like.shape[1:].numel()))
     return [slice(start, min(start + size, len(like))) for start in range(0, max(1, len(like)), size)]
+
+
+def on_threads(function: Callable, blocks: list) -> list:
+    """``[function(block) for block in blocks]`` of blocks that do not depend on each other.
+
+    As many at a time as torch has threads, one thread each: what fits into a cache is too small to share.
+    """
+    threads = torch.get_num_threads()
+    if min(threads, len(blocks)) < 2:
+        return [function(block) for block in blocks]
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = list(pool.map(function, blocks))
+    # A thread sets the number of those that are started after it too.
+    torch.set_num_threads(threads)
+    return found

@@ -8,6 +8,7 @@ import torch
 
 from irtools.kernels import backend
 from irtools.kernels.backend import choose_backend, launched_with_interpreter, on_device
+from irtools.kernels.blocks import on_threads
 
 HERE = torch.zeros(2)
 
@@ -110,3 +111,22 @@ def test_the_kernels_import_neither_triton_nor_the_rest_of_the_library_and_touch
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False []"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_blocks_on_threads_come_back_in_order_each_with_one_thread(threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = on_threads(lambda block: (block, torch.get_num_threads()), list(range(20)))
+        assert [block for block, _ in found] == list(range(20))
+        assert {inside for _, inside in found} == {1}
+        assert torch.get_num_threads() == threads
+        assert on_threads(len, []) == []
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_a_block_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        on_threads(lambda block: 1 / block, [2, 1, 0])

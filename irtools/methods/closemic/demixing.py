@@ -45,10 +45,11 @@ def close_mic_demixing(
     Parameters
     ----------
     recording : Recording
-        Read once; bins evenly spaced over all of it are kept. Its sample rate sets the default window.
+        Read once, of which bins evenly spaced over all of it are kept; in a room, excerpts are read once more. Its
+        sample rate sets the default window.
     mode : "auto", "linear" or "room"
-        One real matrix for all frequencies; one complex matrix per frequency; or the one that the phases between the
-        microphones ask for.
+        One real matrix for all frequencies; filters over several frames of each frequency; or what the phases between
+        the microphones ask for.
     assignment : sequence of int, optional
         Close microphone of each source; by default microphone n for source n.
     n_sources : int, optional
@@ -60,7 +61,8 @@ def close_mic_demixing(
         Of the transform in a room, in samples; the power of two nearest to 0.19 s by default. Bleed may last for
         ``taps`` windows, each a quarter of a window after the one before.
     callback : callable, optional
-        ``callback(iteration, cost, demixing=...)`` hears of each iteration.
+        ``callback(iteration, cost, ...)`` hears of each iteration, with ``demixing`` (a matrix) in a linear mixture and
+        ``gains`` (the filters) in a room.
     **settings
         Fields of :class:`irtools.methods.closemic.room.RoomSettings`.
 
@@ -83,7 +85,7 @@ def close_mic_demixing(
     Warns
     -----
     ConvergenceWarning
-        The last iteration still moved the gains of a linear mixture, or lowered the objective of a room.
+        The last iteration still moved the gains of a linear mixture.
 
     Notes
     -----

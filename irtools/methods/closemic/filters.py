@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Values of the filters that are read for every frame: they stay in the cache of a core.
-_VALUES_AT_ONCE = 1 << 17
+from irtools.kernels.blocks import frequency_blocks
+
 # Of the energy at a frequency; sources never hold much more than the microphones.
 _MOST_GROWTH = 4.0
 _RESIDUAL = 10 ** (-30 / 10)
@@ -28,9 +28,8 @@ def separate(x: Tensor, gains: Tensor) -> Tensor:
     diagonal. At a frequency where the recursion would grow, the microphones come back.
     """
     out = torch.empty_like(x)
-    size = max(1, _VALUES_AT_ONCE // gains.shape[1:].numel())
-    for start in range(0, len(x), size):
-        rows = slice(start, start + size)
+    # The filters are read for every frame: those of a block stay in the cache of a core.
+    for rows in frequency_blocks(gains):
         z = _recursion(x[rows], gains[rows])
         power = [part.abs().square().sum((1, 2)) for part in (z, x[rows])]
         out[rows] = torch.where((power[0] <= _MOST_GROWTH * power[1])[:, None, None], z, x[rows])

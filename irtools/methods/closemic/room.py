@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
 from irtools.checks import check_int, check_number
-from irtools.kernels.blocks import frequency_blocks
+from irtools.kernels.blocks import frequency_blocks, on_threads
 from irtools.kernels.lagged_covariance import lagged_covariance
 from irtools.methods.closemic.filters import filtered
 from irtools.methods.closemic.gain_prior import GainPrior, prior_from_gains
 from irtools.methods.iteration import Iterations
 
 # Complex values of the delayed sources of a block: they stay in the cache of a core.
-_VALUES_AT_ONCE = 1 << 16
+_VALUES_AT_ONCE = 1 << 17
 _SMALLEST = 1e-12
 # From tap to tap, in windows.
 _SHIFT = 0.25
@@ -142,7 +143,8 @@ class RoomLearner:
             alone = None
             if _FIRST_LEARNED < n < len(floors):
                 alone = torch.zeros_like(self.gains), self.prior.variance.clone()
-            cost = sum(self._step(rows, floors[n - 1], alone) for parity in (0, 1) for rows in self._blocks(parity))
+            step = partial(self._step, floor=floors[n - 1], alone=alone)
+            cost = sum(sum(on_threads(step, self._blocks(parity))) for parity in (0, 1))
             loop.record(cost / len(self.x), gains=self.gains)
             if alone:
                 self.prior = prior_from_gains(*alone, self.prior.variance, _SHIFT)
@@ -151,19 +153,19 @@ class RoomLearner:
 
     def levels(self) -> Tensor:
         """Level of each source at each microphone relative to that at its own, over all frequencies: (mics, mics)."""
-        n_mics = self.z.shape[1]
+        n_mics, taps = self.z.shape[1], self.gains.shape[-1]
         heard, own = self.scale.new_zeros(n_mics, n_mics), self.scale.new_zeros(n_mics)
         for rows in frequency_blocks(self.z):
-            z = self.z[rows] * self.scale[rows]
-            own += z.abs().square().sum((0, 2))
-            for k in range(n_mics):
-                for j in range(n_mics):
-                    heard[k, j] += filtered(z[:, j : j + 1], self.gains[rows, k, j : j + 1]).abs().square().sum()
+            z, gains = self.z[rows] * self.scale[rows], self.gains[rows]
+            for j in range(n_mics):
+                late, _ = lagged_covariance(z[:, j : j + 1], z[:, j], torch.ones_like(z[:, j].real), taps)
+                own[j] += late[:, 0, 0].real.sum()
+                heard[:, j] += torch.einsum("fkl,flm,fkm->k", gains[:, :, j], late, gains[:, :, j].conj()).real
         return (heard / own.clamp_min(torch.finfo(own.dtype).tiny)).sqrt().fill_diagonal_(1)
 
     def _blocks(self, parity):
         values = (self.x.shape[1] - 1) * self.settings.taps * self.x.shape[2] // self.settings.every
-        size = max(4, min(256, _VALUES_AT_ONCE * torch.get_num_threads() // max(1, values)))
+        size = max(4, min(256, _VALUES_AT_ONCE // max(1, values)))
         return [slice(start, min(start + 2 * size, len(self.x)), 2) for start in range(parity, len(self.x), 2 * size)]
 
     def _step(self, rows, floor, alone):
