@@ -210,7 +210,7 @@ def test_pieces_of_a_room_get_the_filters_of_the_whole():
     parts = [faded.add(separator.reduce(mics[:, start:end]).sources) for start, end in cuts]
     joined = torch.cat([*parts, faded.rest()], dim=1)
     whole = closemic(mics, **ROOM).sources
-    assert separator.overlap <= 4096 and len(cuts) > 2
+    assert 2 * 512 <= separator.overlap <= 4096 and len(cuts) > 2
     assert abs(scores(joined, sources) - scores(whole, sources)).max() < 0.1
     assert (joined - whole).norm() < 1e-2 * whole.norm()
 
@@ -245,8 +245,8 @@ def test_frames_at_the_edge_of_an_excerpt_are_not_learned_from(monkeypatch):
     assert heard[:159].all() and not heard[159:161].any() and not heard[161:169].any() and heard[169:].all()
 
 
-def test_a_muted_stretch_has_no_ghost_and_teaches_nothing():
-    """The microphone is off for a while: nothing comes out of it there, and the others stay as clean elsewhere."""
+def test_a_muted_stretch_has_no_ghost_and_spoils_nothing_elsewhere():
+    """A microphone that is off for a while: nothing comes out of it there, and elsewhere the others stay clean."""
     sources = notes()
     mics = in_a_room(sources)
     open_scores = scores(closemic(mics, **ROOM).sources[1:, 28000:], sources[1:, 28000:])
@@ -269,7 +269,7 @@ def test_equal_and_inverted_microphones_stay_finite():
 
 
 def test_a_frequency_at_which_the_recursion_would_grow_is_left_as_it_is():
-    x = torch.randn(3, 2, 200, dtype=torch.cdouble, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(3, 2, 40, dtype=torch.cdouble, generator=torch.Generator().manual_seed(0))
     gains = torch.zeros(3, 2, 2, 4, dtype=torch.cdouble)
     gains[1, 0, 1, 1] = gains[1, 1, 0, 1] = 1.5
     gains[2, 0, 1, 1] = 0.3
@@ -323,7 +323,7 @@ def test_errors_are_told_from_filters_by_causality(noise):
     """White errors of any size: the size of the filter, and how it goes on over frequency, are found all the same."""
     gains = filters_of_a_room(delay=40, decay=60, noise=noise)
     variance = torch.full_like(gains.real, 2 * noise**2 + 1e-9)
-    prior = prior_from_gains(gains, variance, torch.full_like(variance, 1e6), 0.25)
+    prior = prior_from_gains(gains, variance, torch.full_like(variance, 1e6))
     assert prior.variance[..., 0].mean() == pytest.approx(0.2**2, rel=0.35)
     assert prior.variance[..., 1:].max() < 0.3 * 0.2**2 + 2 * noise**2
     assert (prior.correlation[..., 0].abs() > 0.8).all()

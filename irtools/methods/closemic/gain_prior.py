@@ -30,11 +30,11 @@ class GainPrior:
         return mean, (self.variance[rows] * (1 - shared) / (1 + shared)).clamp_min(_LEAST_VARIANCE)
 
 
-def prior_from_gains(gains: Tensor, variance: Tensor, prior_variance: Tensor, shift: float) -> GainPrior:
+def prior_from_gains(gains: Tensor, variance: Tensor, prior_variance: Tensor) -> GainPrior:
     """Prior that gains (freqs, mics, mics, taps) suggest, whose errors are told from them by their causality.
 
     ``gains`` are posterior means at each frequency alone, ``variance`` their posterior variances under a prior of mean
-    zero and ``prior_variance``; ``shift`` is the time from tap to tap in windows.
+    zero and ``prior_variance``.
 
     The correlation of gains at neighbouring frequencies, transformed over their distance, is the energy of the filter
     over time lag. Bleed arrives after its source, errors at all lags alike: what the first tap shows at negative lags
@@ -58,8 +58,7 @@ def prior_from_gains(gains: Tensor, variance: Tensor, prior_variance: Tensor, sh
     place = torch.arange(points, device=gains.device)
     lag = (place + points // 2) % points - points // 2
     errors = energy[..., :1, :][..., -lag.abs() % points].clamp_min(0)
-    causal = lag > -shift * points * torch.arange(gains.shape[-1], device=gains.device)[:, None] - 1
-    filters = (energy - errors * error_share[..., None]).clamp_min(0) * causal
+    filters = (energy - errors * error_share[..., None]).clamp_min(0)
     signal = torch.fft.fft(filters)[..., :2]
     total = signal[..., 0].real.clamp(_LEAST_VARIANCE, _MOST_VARIANCE)
     neighbour = signal[..., 1] / taper[1] / total

@@ -11,8 +11,6 @@ from irtools.stft import stft
 # Complex values of the spectra of all microphones: two copies of 8 bytes each are held while a room is learned.
 _MOST_BINS = 40_000_000
 _EXCERPT_FRAMES = 160
-# Of the frames: with fewer in which all microphones are on, those in which one is off count too.
-_LEAST_HEARD = 0.25
 
 
 def excerpts(samples: int, n_mics: int, window_size: int, hop: int) -> list[tuple[int, int]]:
@@ -30,8 +28,7 @@ def excerpts(samples: int, n_mics: int, window_size: int, hop: int) -> list[tupl
 def read_excerpts(recording: Recording, levels: Tensor, window_size: int, hop: int, taps: int) -> tuple[Tensor, Tensor]:
     """Spectra (freqs, mics, frames) of the excerpts of a recording, and which frames (frames,) are heard in full.
 
-    A frame at the edge of an excerpt lacks samples, or the frames before it whose sources still sound in it. While a
-    microphone is off its source is unknown, and sounds on in the others.
+    A frame at the edge of an excerpt lacks samples, or the frames before it whose sources still sound in it.
     """
     spectra, heard, edge = [], [], window_size // (2 * hop)
     for start, end in excerpts(recording.samples, recording.n_mics, window_size, hop):
@@ -44,10 +41,4 @@ def read_excerpts(recording: Recording, levels: Tensor, window_size: int, hop: i
             whole[-edge:] = 0
         heard.append(whole)
         recording.progress("learn", end, recording.samples)
-    x, whole = torch.cat(spectra, dim=2), torch.cat(heard)
-    on = torch.stack([x[:, k].abs().amax(0) > 0 for k in range(x.shape[1])])
-    off = (~on[on.any(1)]).any(0).nonzero().flatten()
-    used = whole > 0
-    for after in range(1 - edge, edge + taps):
-        used[(off + after).clamp(0, len(used) - 1)] = False
-    return x, used.to(whole) if used.sum() >= _LEAST_HEARD * whole.sum() else whole
+    return torch.cat(spectra, dim=2), torch.cat(heard)

@@ -19,8 +19,6 @@ from irtools.methods.iteration import Iterations
 # Complex values of the delayed sources of a block: they stay in the cache of a core.
 _VALUES_AT_ONCE = 1 << 17
 _SMALLEST = 1e-12
-# From tap to tap, in windows.
-_SHIFT = 0.25
 # Iterations under the first prior; later ones learn it anew.
 _FIRST_LEARNED = 3
 
@@ -147,7 +145,7 @@ class RoomLearner:
             cost = sum(sum(on_threads(step, self._blocks(parity))) for parity in (0, 1))
             loop.record(cost / len(self.x), gains=self.gains)
             if alone:
-                self.prior = prior_from_gains(*alone, self.prior.variance, _SHIFT)
+                self.prior = prior_from_gains(*alone, self.prior.variance)
         self.cost = torch.stack(loop.cost).double().cpu()
         return self.gains
 
