@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from irtools.kernels._complex64 import real_and_imaginary
 from irtools.kernels.backend import on_device
 
 _PROGRAMS = 2048
@@ -18,14 +19,11 @@ _ROWS, _FRAMES = 32, 16
 @triton.jit
 def _rows(z, x, row, step, inside, every, z_source, z_frame, x_frame, ROWS: tl.constexpr, TAPS: tl.constexpr):
     """Real and imaginary parts of rows of y = [b; x], at the frames ``every * step``."""
-    # A complex64 is read as one integer of 64 bits: one load of two neighbouring floats.
     frame = every * step - row % TAPS
     wanted = inside & (row < ROWS - 1) & (frame >= 0)
     values = tl.load(z + row // TAPS * z_source + frame * z_frame, mask=wanted, other=0)
     values += tl.load(x + every * step * x_frame, mask=inside & (row == ROWS - 1), other=0)
-    real = values.to(tl.int32).to(tl.float32, bitcast=True)
-    imaginary = (values >> 32).to(tl.int32).to(tl.float32, bitcast=True)
-    return real, imaginary
+    return real_and_imaginary(values)
 
 
 @triton.jit

@@ -9,20 +9,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from irtools.kernels._complex64 import real_and_imaginary
 from irtools.kernels.backend import on_device
 
 _PROGRAMS = 2048
 # In frames. Reductions across threads are costly; many additions in a row lose digits.
 _SHORTEST_SPAN, _LONGEST_SPAN = 1 << 9, 1 << 14
 _MICS, _OFFSETS, _SOURCES = 8, 5, 8
-
-
-@triton.jit
-def _real_and_imaginary(values):
-    # A complex64 is read as one integer of 64 bits: one load of two neighbouring floats.
-    real = values.to(tl.int32).to(tl.float32, bitcast=True)
-    imaginary = (values >> 32).to(tl.int32).to(tl.float32, bitcast=True)
-    return real, imaginary
 
 
 @triton.jit
@@ -94,11 +87,11 @@ def _kernel(
                 at = weights + source * weights_source + frame * weights_frame
                 weight = weight + (tl.load(at, mask=wanted, other=0.0),)
         for u in tl.static_range(UNROLL):
-            a_real, a_imaginary = _real_and_imaginary(own[u])
+            a_real, a_imaginary = real_and_imaginary(own[u])
             products = ()
             crossed = ()
             for d in tl.static_range(OFFSETS):
-                b_real, b_imaginary = _real_and_imaginary(others[u * OFFSETS + d])
+                b_real, b_imaginary = real_and_imaginary(others[u * OFFSETS + d])
                 products = products + (a_real * b_real + a_imaginary * b_imaginary,)
                 crossed = crossed + (a_imaginary * b_real - a_real * b_imaginary,)
             new_real = ()
