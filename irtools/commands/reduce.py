@@ -28,6 +28,16 @@ def reduce(
         typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method, as max_iter=200; repeatable."),
     ] = None,
     mixdown: Annotated[Path | None, typer.Option(help="A mixdown of the concert, for a method that uses one.")] = None,
+    ambient: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A microphone without a source of its own, as overheads: heard, and copied as it is; repeatable.",
+        ),
+    ] = None,
+    demix_ambient: Annotated[
+        bool, typer.Option("--demix-ambient", help="Instead of such copies, what they hold besides the sources.")
+    ] = False,
     channels: Channels = "error",
     lengths: Lengths = "error",
     overwrite: Overwrite = False,
@@ -55,6 +65,8 @@ def reduce(
                 out_dir,
                 method,
                 mixdown=mixdown,
+                ambient=ambient or (),
+                demix_ambient=demix_ambient,
                 chunk_seconds=chunk_seconds,
                 device=device,
                 on_chunk=lambda stage, done, total: show(stage, done / rate, total / rate),
@@ -67,4 +79,5 @@ def reduce(
     for line in report["findings"] + report["details"].get("notes", []) + said:
         terminal.say(f"warning: {line}")
     seconds = report["samples"] / report["sample_rate"]
-    print(f"{method}: {len(report['outputs'])} sources, {seconds:.1f} s in {report['elapsed_s']:.2f} s -> {out_dir}")
+    sources = len(report["outputs"]) - len(report["ambient"])
+    print(f"{method}: {sources} sources, {seconds:.1f} s in {report['elapsed_s']:.2f} s -> {out_dir}")

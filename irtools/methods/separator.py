@@ -72,7 +72,8 @@ class Reduction:
     Attributes
     ----------
     sources : Tensor, shape (sources, samples)
-        Estimate of each source as heard at its own microphone; dtype, device and length of the input.
+        Estimate of each source as heard at its own microphone; dtype, device and length of the input. Rows after those
+        are of microphones without a source of their own, where a method was asked for them.
     gains : Tensor, shape (mics, sources), or None
         Interference matrix Λ in amplitude, where the method estimates one.
     cost : Tensor, shape (n_iter + 1,), or None

@@ -257,6 +257,17 @@ def test_a_subset_of_sources_is_named_after_its_close_microphones(stage):
     assert json.loads((stage.root / "out/report.json").read_text())["outputs"] == ["vocals", "bass"]
 
 
+def test_ambient_microphones_are_files_too(stage):
+    code, out, _ = stage.run("reduce", "mics", "out", "--ambient", "vocals", "--ambient", "bass", "--demix-ambient")
+    assert code == 0 and out.startswith("closemic: 1 sources, ")
+    report = json.loads((stage.root / "out/report.json").read_text())
+    assert report["outputs"] == ["drums", "bass", "vocals"]
+    assert report["ambient"] == {"bass": "demixed", "vocals": "demixed"}
+    mics = ir.read_multitrack(stage.root / "mics").waveforms
+    expected = ir.reduce(mics, RATE, assignment=[1], demix_ambient=True).sources
+    assert torch.equal(ir.read_multitrack(stage.root / "out").waveforms, expected[[1, 0, 2]])
+
+
 def test_a_mixdown_is_used(stage):
     mixdown = stems().sum(0, keepdim=True)
     ir.write_multitrack(stage.root / "mix", ir.Multitrack(("mixdown",), mixdown, RATE))
@@ -390,6 +401,26 @@ BAD_CALLS = {
     "no such microphone": ("mics out --set assignment=[0,9]", "assignment: expected microphone indices 0 to 2"),
     "one microphone twice": ("mics out --set assignment=[1,1]", "assignment: expected each microphone once"),
     "more sources than microphones": ("mics out --set n_sources=4", "n_sources: expected 1 to 3"),
+    "no such ambient microphone": (
+        "mics out --ambient room",
+        "ambient: no microphone called 'room'; expected some of bass, drums",
+    ),
+    "an ambient microphone twice": ("mics out --ambient bass --ambient bass", "ambient: expected each microphone once"),
+    "ambient microphones alone": (
+        "mics out --ambient bass --ambient drums --ambient vocals",
+        "ambient: expected a mic",
+    ),
+    "ambient and assignment": ("mics out --ambient bass --set assignment=[1]", "assignment: given beside ambient"),
+    "ambient and n_sources": ("mics out --ambient bass --set n_sources=2", "n_sources: given beside ambient"),
+    "ambient and close_mics": (
+        "mics out --method mira --ambient bass --set close_mics=[[1],[2]]",
+        "close_mics: given beside ambient",
+    ),
+    "demixed without ambient": ("mics out --demix-ambient", "demix_ambient: expected names of ambient microphones"),
+    "demixed by a mask": (
+        "mics out --method mira --ambient bass --demix-ambient",
+        "demix_ambient: the method 'mira' estimates sources alone",
+    ),
     "no length": ("mics out --chunk-seconds 0", "chunk_seconds: expected a positive number"),
     "an endless length": ("mics out --chunk-seconds inf", "chunk_seconds: expected a positive number"),
     "no number": ("mics out --chunk-seconds long", "--chunk-seconds"),

@@ -167,6 +167,22 @@ def test_more_microphones_than_sources(options):
     assert (gained > (40 if options is not ROOM else 3)).all()
 
 
+AMBIENCE_GAINS = [[1.0, 0.3, 0.1], [0.4, 1.0, 0.2], [0.3, 0.5, 0.4], [0.05, 0.5, 1.0], [0.6, 0.2, 0.3]]
+
+
+@pytest.mark.parametrize(("options", "gained"), [({"mode": "linear"}, 30), (ROOM, 5)], ids=["linear", "room"])
+def test_ambient_microphones_give_what_they_hold_besides_the_sources(options, gained):
+    """Two of five microphones hear something of their own, which no other does, louder than the sources or softer."""
+    ambience = torch.tensor([[2.0], [0.3]]) * notes(2, seed=9)
+    mics = torch.tensor(AMBIENCE_GAINS, dtype=torch.float64) @ notes()
+    mics[[2, 4]] += ambience
+    plain = closemic(mics, assignment=[3, 0, 1], **options)
+    found = closemic(mics, assignment=[3, 0, 1], demix_ambient=True, **options)
+    assert torch.allclose(found.sources[:3], plain.sources, atol=1e-12) and torch.equal(found.gains, plain.gains)
+    assert found.sources.shape == (5, mics.shape[1])
+    assert (scores(found.sources[3:], ambience) > scores(mics[[2, 4]], ambience) + gained).all()
+
+
 def test_channels_of_unequal_levels_are_brought_to_one_level_first():
     sources = notes()
     mics = in_a_room(sources)
@@ -512,6 +528,7 @@ def test_the_objective_of_the_linear_mode_falls():
         ({"mode": "hall"}, ValueError, "mode: expected one of auto, linear, room, got 'hall'"),
         ({"attenuation_db": -3.0}, ValueError, "attenuation_db: expected at least 0 dB, got -3.0"),
         ({"window_size": 100}, ValueError, "window_size: expected a multiple of 8 .*got 100"),
+        ({"demix_ambient": 1}, TypeError, "demix_ambient: expected True or False, got 1"),
         ({"bleed": 0.0}, ValueError, "bleed: expected at least 1e-06, got 0.0"),
         ({"floors": ()}, ValueError, "floors: expected a tuple of numbers, one for each iteration"),
         ({"floors": 0.1}, ValueError, "floors: expected a tuple of numbers"),

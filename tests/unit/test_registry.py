@@ -191,6 +191,22 @@ def test_any_length_of_files_is_reduced(method, samples, chunk, tmp_path, monkey
             assert torch.equal(found.waveforms, ir.reduce(mics, 8000, method=method).sources)
 
 
+@pytest.mark.parametrize("method", ir.METHODS)
+def test_ambient_files_stay_and_leave_the_sources_to_the_others(method, tmp_path, monkeypatch, capsys):
+    mics = recording()
+    ir.write_multitrack(tmp_path / "mics", ir.Multitrack(("a", "b", "c"), mics, RATE))
+    assert (
+        run(monkeypatch, capsys, "reduce", tmp_path / "mics", tmp_path / "out", "--method", method, "--ambient", "b")[0]
+        == 0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = ir.reduce(mics, RATE, method, assignment=[0, 2]).sources
+    found = ir.read_multitrack(tmp_path / "out")
+    assert found.names == ("a", "b", "c") and torch.equal(found.waveforms[1], mics[1])
+    assert torch.equal(found.waveforms[[0, 2]], expected)
+
+
 def run(monkeypatch, capsys, *arguments):
     """Exit code and stderr of the command line."""
     monkeypatch.setattr(sys, "argv", ["irtools", *map(str, arguments)])

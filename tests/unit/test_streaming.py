@@ -106,6 +106,37 @@ def test_sources_carry_the_names_of_their_close_microphones(folder):
     assert torch.allclose(found.waveforms, whole.sources, atol=2e-6)
 
 
+IN_A_ROOM = {"method": "closemic", "mode": "room", "window_size": 16}
+
+
+def test_ambient_microphones_are_heard_and_copied_bit_for_bit(folder):
+    report, found = reduce_in_pieces(folder, ambient=["snare"], **IN_A_ROOM)
+    assert report["overlap_seconds"] > 0 and len(report["pieces"]) > 1
+    assert report["outputs"] == ["kick", "vocals", "snare"] and report["ambient"] == {"snare": "copied"}
+    assert torch.equal(found.waveforms[2], stage()[1])
+    _, without = reduce_in_pieces(folder, assignment=(0, 2), **IN_A_ROOM)
+    assert torch.equal(found.waveforms[:2], without.waveforms)
+
+
+def test_ambient_microphones_are_demixed_as_in_memory(folder):
+    report, found = reduce_in_pieces(folder, SAMPLES, ambient=("vocals", "kick"), demix_ambient=True, **IN_A_ROOM)
+    assert report["outputs"] == ["snare", "kick", "vocals"]
+    assert report["ambient"] == {"kick": "demixed", "vocals": "demixed"}
+    whole = ir.reduce(stage(), RATE, assignment=[1], demix_ambient=True, **IN_A_ROOM)
+    assert torch.equal(found.waveforms, whole.sources)
+
+
+def test_a_method_that_takes_no_assignment_has_no_ambient_microphones(folder, monkeypatch):
+    monkeypatch.setitem(registry.METHODS, "plain", Method(lambda recording, *, amount=1.0: pytest.fail("learned")))
+    with pytest.raises(ValueError, match="ambient: the method 'plain' needs a source at every microphone"):
+        reduce_in_pieces(folder, method="plain", ambient=["kick"])
+
+
+def test_a_name_alone_is_no_list_of_ambient_microphones(folder):
+    with pytest.raises(TypeError, match="ambient: expected a sequence of names, got the string 'kick'"):
+        reduce_in_pieces(folder, ambient="kick")
+
+
 def test_learning_keeps_no_piece(folder):
     seen = []
 

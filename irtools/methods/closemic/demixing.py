@@ -37,6 +37,7 @@ def close_mic_demixing(
     n_sources: int | None = None,
     attenuation_db: float = 20.0,
     window_size: int | None = None,
+    demix_ambient: bool = False,
     callback: Callable | None = None,
     **settings,
 ) -> Separator:
@@ -60,6 +61,9 @@ def close_mic_demixing(
     window_size : int, optional
         Of the transform in a room, in samples; the power of two nearest to 0.19 s by default. Bleed may last for
         ``taps`` windows, each a quarter of a window after the one before.
+    demix_ambient : bool
+        Whether what each microphone without a source of its own holds besides the sources is an output too, after the
+        sources and in order of the microphones.
     callback : callable, optional
         ``callback(iteration, cost, ...)`` hears of each iteration, with ``demixing`` (a matrix) in a linear mixture and
         ``gains`` (the filters) in a room.
@@ -94,7 +98,9 @@ def close_mic_demixing(
     outputs, so that order and scale are not open. The room mode,
     :class:`irtools.methods.closemic.room.RoomLearner`, has the same source model and lets bleed last several frames of
     the transform. More microphones than sources: in a linear mixture the estimate is the least-squares one, in a room
-    the other microphones are outputs of their own that are not returned.
+    the other microphones are outputs of their own, which ``demix_ambient`` returns, masked like the sources. In a
+    linear mixture it returns ``x_k - Λ_k z``, z from the close microphones alone: the residual of a regression, in
+    which nothing is left that the sources explain.
 
     Levels of the channels: the first prior of the room mode is on gains between equally amplified microphones, and
     channels that differ by far (a factor 6) are brought to one level first, see
@@ -120,7 +126,10 @@ def close_mic_demixing(
     if window_size is not None and check_int("window_size", window_size, 16) % 8:
         raise ValueError(f"window_size: expected a multiple of 8 samples, 16 or more, or None, got {window_size!r}")
     chosen = choose_settings({"room": RoomSettings()}, "room", settings)
+    if not isinstance(demix_ambient, bool):
+        raise TypeError(f"demix_ambient: expected True or False, got {demix_ambient!r}")
     close_mics = recording.close_mics(assignment, n_sources)
+    ambient = [k for k in range(recording.n_mics) if k not in close_mics] if demix_ambient else []
 
     pieces = (mics for mics, _ in recording.pieces())
     # Shorter than in a room: more bins in which a source pauses.
@@ -130,7 +139,7 @@ def close_mic_demixing(
         mode = "linear" if spread < _LINEAR_PHASES else "room"
     details = {"mode": mode, "phase_spread": spread, "channel_levels": None, "settings": None}
     if mode == "linear":
-        return _linear(bins, close_mics, details, callback)
+        return _linear(bins, close_mics, ambient, details, callback)
     levels = channel_levels(bins)
     if levels.max() < _UNEQUAL * levels.min():
         levels = torch.ones_like(levels)
@@ -141,15 +150,20 @@ def close_mic_demixing(
         "channel_levels": levels.tolist(),
         "settings": asdict(chosen),
     }
-    return _room(recording, close_mics, levels, size, attenuation_db, chosen, details, callback)
+    return _room(recording, close_mics, ambient, levels, size, attenuation_db, chosen, details, callback)
 
 
-def _linear(bins: Tensor, close_mics: list[int], details: dict, callback: Callable | None) -> Separator:
+def _linear(bins: Tensor, close_mics: list[int], ambient: list[int], details: dict, callback) -> Separator:
     """One real matrix, learned from the bins of the whole recording."""
     found = demix_linear(bins[close_mics], callback=callback)
     if not found.converged:
         warn_not_converged("closemic", found.n_iter, _STILL_FALLING)
-    gains, demixing = _of_all_mics(bins, torch.linalg.inv(found.gains), close_mics)
+    inverse = torch.linalg.inv(found.gains)
+    gains, demixing = _of_all_mics(bins, inverse, close_mics)
+    # The least-squares estimate would move ambience into the sources that are subtracted.
+    residual = torch.eye(len(gains), dtype=gains.dtype, device=gains.device)[ambient]
+    residual[:, close_mics] -= gains[ambient] @ inverse
+    demixing = torch.cat([demixing, residual])
     return Separator(
         separate=lambda mics, mixdown: (demixing @ mics.double()).to(mics.dtype),
         close_mics=close_mics,
@@ -175,13 +189,13 @@ def _of_all_mics(bins: Tensor, inverse: Tensor, close_mics: list[int]) -> tuple[
     return gains, torch.linalg.pinv(gains)
 
 
-def _room(recording, close_mics, levels, size, attenuation_db, settings, details, callback) -> Separator:
+def _room(recording, close_mics, ambient, levels, size, attenuation_db, settings, details, callback) -> Separator:
     """Filters over several frames, learned from excerpts spread over the whole recording."""
     hop = size // 4
     x, heard = read_excerpts(recording, levels, size, hop, settings.taps)
     learner = RoomLearner(x, heard, close_mics, settings, hop / (recording.sample_rate or 44100), callback)
     filters = learner.learn()
-    levels = levels[:, None]
+    levels, outputs = levels[:, None], close_mics + ambient
 
     def piece(mics: Tensor, mixdown: Tensor | None) -> Tensor:
         gain = levels.to(mics)
@@ -189,7 +203,7 @@ def _room(recording, close_mics, levels, size, attenuation_db, settings, details
         z = separate(x, filters)
         if attenuation_db:
             z = mask_residual(z, attenuation_db)
-        return istft(z[:, close_mics].transpose(0, 1), mics.shape[1], size, hop) * gain[close_mics]
+        return istft(z[:, outputs].transpose(0, 1), mics.shape[1], size, hop) * gain[outputs]
 
     return Separator(
         piece,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from irtools.checks import check_number
@@ -19,6 +20,8 @@ from irtools.recording.writing import MultitrackWriter
 
 # Tensors of the details that hold more values than this stay out of a report.
 _REPORTED_VALUES = 1024
+# Options that say which microphones have a source.
+_LAYOUT = ("assignment", "n_sources", "close_mics")
 _LEFT_OUT = object()
 
 
@@ -32,12 +35,14 @@ def reduce_files(
     method: str = "closemic",
     *,
     mixdown: MultitrackReader | None = None,
+    ambient: Sequence[str] = (),
+    demix_ambient: bool = False,
     chunk_seconds: float = 30.0,
     device: str = "auto",
     on_chunk: Callable[[str, int, int], None] = silent_progress,
     **options,
 ) -> dict:
-    """Reduce the recording behind ``reader`` into one file per source, named like the source's close microphone.
+    """Reduce the recording behind ``reader`` into one file per microphone: of its source, or of an ambient one itself.
 
     Parameters
     ----------
@@ -49,6 +54,10 @@ def reduce_files(
         A key of :data:`irtools.METHODS`.
     mixdown : MultitrackReader, optional
         One file with the mixdown, of the recording's rate and length, for a method that uses one.
+    ambient : sequence of str
+        Names of microphones without a source of their own. The method hears them, and they are copied unchanged.
+    demix_ambient : bool
+        Instead of the copies, what these microphones hold besides the sources, by a method that has this option.
     chunk_seconds : float
         Length of the pieces that are in memory at a time; rounded up to what the method needs. The last piece has up to
         one and a half of it, and a recording no longer than that is reduced in one piece.
@@ -65,6 +74,7 @@ def reduce_files(
     dict
         Plain types, ready for a report: the method, its options, what it learned, each piece with its iterations, what
         is odd about the recording (``findings``, see :func:`irtools.recording.audit.Auditor`), the time it took.
+        ``outputs`` names the files, sources first, and ``ambient`` says of each such microphone "copied" or "demixed".
         ``gains`` are those of the whole recording where the method learns them, otherwise the mean over the pieces,
         weighted with their lengths; ``gains_from`` says which.
 
@@ -100,20 +110,24 @@ def reduce_files(
     target = choose_device(device)
     chosen = find_method(method, mixdown is not None)
     check_number("chunk_seconds", chunk_seconds, above=0, unit="seconds")
+    others = _ambient_mics(reader.names, ambient)
+    layout = _ambient_options(method, options, len(reader.names), others, demix_ambient)
+    copied = [] if demix_ambient else others
     size = max(1, round(chunk_seconds * reader.sample_rate))
 
     recording = _open(reader, mixdown, target, cut(reader.samples, size), on_chunk)
-    separator = chosen.learn(recording, **options)
+    separator = chosen.learn(recording, **options, **layout)
     cuts, overlap = _cut_to_separate(recording, separator, size)
 
-    outputs = [reader.names[mic] for mic in separator.close_mics]
+    outputs = [reader.names[mic] for mic in separator.close_mics + others]
     separation, faded, auditor = Separation(separator, recording, cuts), CrossFade(overlap), Auditor(reader.names)
     with MultitrackWriter(out_dir, outputs, reader.sample_rate, samples=reader.samples) as writer:
         on_chunk("separate", 0, reader.samples)
         for first, end in cuts:
             mics, mix = recording.read(first, end)
             auditor.add(mics[:, 0 if first == 0 else overlap :])
-            writer.write(faded.add(separation.separate(mics, mix).sources).cpu())
+            parts = torch.cat([separation.separate(mics, mix).sources, mics[copied]])
+            writer.write(faded.add(parts).cpu())
             on_chunk("separate", end, reader.samples)
         if overlap:
             writer.write(faded.rest().cpu())
@@ -125,6 +139,7 @@ def reduce_files(
         "options": options,
         "mics": list(reader.names),
         "outputs": outputs,
+        "ambient": {reader.names[mic]: "demixed" if demix_ambient else "copied" for mic in others},
         "sample_rate": reader.sample_rate,
         "samples": reader.samples,
         **_plain(separation.outcome()),
@@ -136,6 +151,38 @@ def reduce_files(
         "elapsed_s": seconds,
         "times_real_time": reader.samples / reader.sample_rate / seconds,
     }
+
+
+def _ambient_mics(names: Sequence[str], ambient: Sequence[str]) -> list[int]:
+    """The microphones called ``ambient``, in order of the recording."""
+    if isinstance(ambient, str):
+        raise TypeError(f"ambient: expected a sequence of names, got the string {ambient!r}")
+    for name in ambient:
+        if name not in names:
+            raise ValueError(f"ambient: no microphone called {name!r}; expected some of {', '.join(names)}")
+    if len(set(ambient)) < len(ambient):
+        raise ValueError(f"ambient: expected each microphone once, got {', '.join(ambient)}")
+    if len(ambient) == len(names):
+        raise ValueError(f"ambient: expected a microphone that is left for a source, got all: {', '.join(ambient)}")
+    return [mic for mic, name in enumerate(names) if name in ambient]
+
+
+def _ambient_options(method: str, options: dict, n_mics: int, others: list[int], demix: bool) -> dict:
+    """What tells ``method`` of ambient microphones, once it and its other options allow for them."""
+    if not others:
+        if demix:
+            raise ValueError("demix_ambient: expected names of ambient microphones, got none")
+        return {}
+    known = find_method(method).options
+    if "assignment" not in known:
+        raise ValueError(f"ambient: the method {method!r} needs a source at every microphone; expected another method")
+    if demix and "demix_ambient" not in known:
+        raise ValueError(f"demix_ambient: the method {method!r} estimates sources alone; expected closemic")
+    for option in _LAYOUT:
+        if option in options:
+            raise ValueError(f"{option}: given beside ambient, which leaves a source to every other microphone")
+    assignment = tuple(mic for mic in range(n_mics) if mic not in others)
+    return {"assignment": assignment} | ({"demix_ambient": True} if demix else {})
 
 
 def _open(reader, mixdown, target, cuts, on_chunk) -> Recording:
