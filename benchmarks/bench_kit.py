@@ -8,7 +8,8 @@ crash of that kit has no close microphone: it is bleed. ``overheads`` says wheth
 
 ``own_loss_db`` is ``-20 log10 α`` of the least-squares scale ``α = <out, s> / <s, s>`` of a drum's part s at its own
 microphone, ``loud_loss_db`` that over the frames which hold half of its energy, the loudest first;
-``bleed_reduction_db`` compares ``out - α s`` with ``x - s``, x the microphone.
+``bleed_reduction_db`` compares ``out - α s`` with ``x - s``, x the microphone. ``rest_reduction_db`` compares ``out``
+with ``x`` where the drum rests: in frames whose bleed is 20 dB above it.
 """
 
 from __future__ import annotations
@@ -97,15 +98,31 @@ def own_level(out: Tensor, own: Tensor) -> Tensor:
     return (out * own).sum(1) / own.square().sum(1)
 
 
+def frame_energy(waveforms: Tensor, rate: int) -> Tensor:
+    """Energy of each frame of ``FRAME_S`` that is whole, (rows, frames)."""
+    size = round(FRAME_S * rate)
+    return waveforms[:, : waveforms.shape[1] // size * size].unflatten(1, (-1, size)).square().sum(2)
+
+
+def samples_of(frames: Tensor, samples: int, rate: int) -> Tensor:
+    """A value of each frame at each of its samples, and 0 after the last frame."""
+    spread = frames.repeat_interleave(round(FRAME_S * rate), 1)
+    return torch.nn.functional.pad(spread, (0, samples - spread.shape[1]))
+
+
 def loud_parts(own: Tensor, rate: int) -> Tensor:
     """1 in the frames that hold half of the energy of each row, the loudest first; otherwise 0."""
-    size = round(FRAME_S * rate)
-    count = own.shape[1] // size
-    energy = own[:, : count * size].unflatten(1, (count, size)).square().sum(2)
+    energy = frame_energy(own, rate)
     ordered, order = energy.sort(1, descending=True)
     before = ordered.cumsum(1) - ordered
     loud = torch.zeros_like(energy).scatter(1, order, (before < energy.sum(1, keepdim=True) / 2).to(energy))
-    return torch.nn.functional.pad(loud.repeat_interleave(size, 1), (0, own.shape[1] - count * size))
+    return samples_of(loud, own.shape[1], rate)
+
+
+def rests(own: Tensor, bleed: Tensor, rate: int) -> Tensor:
+    """1 in the frames whose bleed is 20 dB above the drum; otherwise 0."""
+    resting = 100 * frame_energy(own, rate) < frame_energy(bleed, rate)
+    return samples_of(resting.to(own), own.shape[1], rate)
 
 
 def in_db(ratio: Tensor) -> Tensor:
@@ -115,12 +132,13 @@ def in_db(ratio: Tensor) -> Tensor:
 def measure(out: Tensor, mics: Tensor, own: Tensor, rate: int) -> dict[str, Tensor]:
     """Figures of each drum from outputs, close microphones and the drums alone, all (drums, samples)."""
     out, mics, own = out.double(), mics.double(), own.double()
-    loud, level = loud_parts(own, rate), own_level(out, own)
+    loud, level, resting = loud_parts(own, rate), own_level(out, own), rests(own, mics - own, rate)
     left = (out - level[:, None] * own).square().sum(1)
     return {
         "own_loss_db": -2 * in_db(level.clamp_min(0)),
         "loud_loss_db": -2 * in_db(own_level(loud * out, loud * own).clamp_min(0)),
         "bleed_reduction_db": in_db((mics - own).square().sum(1) / left),
+        "rest_reduction_db": in_db((resting * mics).square().sum(1) / (resting * out).square().sum(1)),
         "si_sdr_change_db": si_sdr(out, own) - si_sdr(mics, own),
         "input_si_sdr_db": si_sdr(mics, own),
     }
@@ -150,7 +168,7 @@ def main() -> None:
     def note(kit, *scene):
         rows = [row | {"seconds": arguments.seconds} | where for row in rows_of(kit, *scene)]
         for row in rows:
-            print(*list(row.values())[:9], sep="\t", flush=True)
+            print(*list(row.values())[:10], sep="\t", flush=True)
         write_rows("kit", rows, ("kit", "run", "overheads", "drum"))
 
     if arguments.data_root:
