@@ -183,6 +183,16 @@ def test_ambient_microphones_give_what_they_hold_besides_the_sources(options, ga
     assert (scores(found.sources[3:], ambience) > scores(mics[[2, 4]], ambience) + gained).all()
 
 
+@pytest.mark.parametrize("options", [{"mode": "linear"}, ROOM], ids=["linear", "room"])
+def test_an_ambient_pair_keeps_the_ambience_that_both_hear(options):
+    ambience = torch.tensor([[0.5], [0.4]]) * notes(1, seed=9)
+    mics = torch.tensor(AMBIENCE_GAINS, dtype=torch.float64)[[0, 1, 3, 2, 4]] @ notes()
+    mics[3:] += ambience
+    found = closemic(mics, n_sources=3, demix_ambient=True, **options).sources[3:]
+    level = (found * ambience).sum(1) / ambience.square().sum(1)
+    assert (scores(found, ambience) > scores(mics[3:], ambience) + 3).all() and (20 * level.log10()).abs().max() < 1
+
+
 def test_channels_of_unequal_levels_are_brought_to_one_level_first():
     sources = notes()
     mics = in_a_room(sources)

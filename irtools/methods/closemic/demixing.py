@@ -11,7 +11,7 @@ from torch import Tensor
 
 from irtools.checks import check_choice, check_int, check_number
 from irtools.methods.closemic.bins import channel_levels, phase_spread, sample_bins
-from irtools.methods.closemic.filters import mask_residual, separate
+from irtools.methods.closemic.filters import filtered, mask_residual, separate
 from irtools.methods.closemic.learning import read_excerpts
 from irtools.methods.closemic.linear import demix_linear
 from irtools.methods.closemic.room import RoomLearner, RoomSettings
@@ -98,9 +98,9 @@ def close_mic_demixing(
     outputs, so that order and scale are not open. The room mode,
     :class:`irtools.methods.closemic.room.RoomLearner`, has the same source model and lets bleed last several frames of
     the transform. More microphones than sources: in a linear mixture the estimate is the least-squares one, in a room
-    the other microphones are outputs of their own, which ``demix_ambient`` returns, masked like the sources. In a
-    linear mixture it returns ``x_k - Λ_k z``, z from the close microphones alone: the residual of a regression, in
-    which nothing is left that the sources explain.
+    the other microphones are outputs of their own that are not returned. With ``demix_ambient`` they return less what
+    gains or filters find of the sources in them, unmasked: ``x_k - Σ_n Σ_l a_knl z_n(t - l)``, and in a linear mixture
+    ``x_k - Λ_k z`` with z from the close microphones alone.
 
     Levels of the channels: the first prior of the room mode is on gains between equally amplified microphones, and
     channels that differ by far (a factor 6) are brought to one level first, see
@@ -201,9 +201,12 @@ def _room(recording, close_mics, ambient, levels, size, attenuation_db, settings
         gain = levels.to(mics)
         x = stft(mics / gain, size, hop).transpose(0, 1).contiguous()
         z = separate(x, filters)
+        # Two ambient microphones hear one ambience: neither is freed of the other.
+        rest = [x[:, k] - filtered(z[:, close_mics], filters[:, k, close_mics]) for k in ambient]
         if attenuation_db:
             z = mask_residual(z, attenuation_db)
-        return istft(z[:, outputs].transpose(0, 1), mics.shape[1], size, hop) * gain[outputs]
+        out = torch.stack([*z[:, close_mics].unbind(1), *rest])
+        return istft(out, mics.shape[1], size, hop) * gain[outputs]
 
     return Separator(
         piece,
