@@ -183,6 +183,13 @@ def test_ambient_microphones_give_what_they_hold_besides_the_sources(options, ga
     assert (scores(found.sources[3:], ambience) > scores(mics[[2, 4]], ambience) + gained).all()
 
 
+def test_what_an_ambient_microphone_alone_holds_stays_out_of_the_sources_of_a_linear_mixture():
+    mics = torch.tensor(AMBIENCE_GAINS, dtype=torch.float64) @ notes()
+    mics[[2, 4]] += 2 * notes(2, seed=9)
+    found = closemic(mics, assignment=[3, 0, 1], mode="linear").sources
+    assert torch.allclose(found, closemic(mics[[3, 0, 1]], mode="linear").sources, atol=1e-9)
+
+
 @pytest.mark.parametrize("options", [{"mode": "linear"}, ROOM], ids=["linear", "room"])
 def test_an_ambient_pair_keeps_the_ambience_that_both_hear(options):
     ambience = torch.tensor([[0.5], [0.4]]) * notes(1, seed=9)

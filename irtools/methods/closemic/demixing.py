@@ -97,10 +97,9 @@ def close_mic_demixing(
     projection [1]_ under the sparsest source model, ``r_n = |z_n|²``, with the own-microphone images ``z_n`` as
     outputs, so that order and scale are not open. The room mode,
     :class:`irtools.methods.closemic.room.RoomLearner`, has the same source model and lets bleed last several frames of
-    the transform. More microphones than sources: in a linear mixture the estimate is the least-squares one, in a room
-    the other microphones are outputs of their own that are not returned. With ``demix_ambient`` they return less what
-    gains or filters find of the sources in them, unmasked: ``x_k - Σ_n Σ_l a_knl z_n(t - l)``, and in a linear mixture
-    ``x_k - Λ_k z`` with z from the close microphones alone.
+    the transform. More microphones than sources: a linear mixture is inverted from the close microphones alone, in a
+    room the other microphones are outputs of their own that are not returned. With ``demix_ambient`` they return less
+    what gains or filters find of the sources in them, unmasked: ``x_k - Λ_k z``, ``x_k - Σ_n Σ_l a_knl z_n(t - l)``.
 
     Levels of the channels: the first prior of the room mode is on gains between equally amplified microphones, and
     channels that differ by far (a factor 6) are brought to one level first, see
@@ -158,11 +157,11 @@ def _linear(bins: Tensor, close_mics: list[int], ambient: list[int], details: di
     found = demix_linear(bins[close_mics], callback=callback)
     if not found.converged:
         warn_not_converged("closemic", found.n_iter, _STILL_FALLING)
-    inverse = torch.linalg.inv(found.gains)
-    gains, demixing = _of_all_mics(bins, inverse, close_mics)
-    # The least-squares estimate would move ambience into the sources that are subtracted.
-    residual = torch.eye(len(gains), dtype=gains.dtype, device=gains.device)[ambient]
-    residual[:, close_mics] -= gains[ambient] @ inverse
+    gains = _gains_of_all_mics(bins, found.gains, close_mics)
+    # A least-squares estimate from all microphones would move into the sources what an ambient one alone holds.
+    demixing = gains.new_zeros(len(close_mics), len(gains))
+    demixing[:, close_mics] = torch.linalg.inv(found.gains)
+    residual = torch.eye(len(gains), dtype=gains.dtype, device=gains.device)[ambient] - gains[ambient] @ demixing
     demixing = torch.cat([demixing, residual])
     return Separator(
         separate=lambda mics, mixdown: (demixing @ mics.double()).to(mics.dtype),
@@ -175,18 +174,17 @@ def _linear(bins: Tensor, close_mics: list[int], ambient: list[int], details: di
     )
 
 
-def _of_all_mics(bins: Tensor, inverse: Tensor, close_mics: list[int]) -> tuple[Tensor, Tensor]:
-    """Λ of all microphones, and its pseudo-inverse; with one microphone per source, the inverse itself."""
-    if len(close_mics) == len(bins):
-        order = torch.argsort(torch.tensor(close_mics, device=bins.device))
-        return torch.linalg.inv(inverse)[order], inverse[:, order]
-    x = torch.view_as_real(bins.to(torch.complex128)).flatten(1)
-    z = inverse @ x[close_mics]
-    power = (z @ z.T).diagonal().mean().clamp_min(1e-300)
-    gram = z @ z.T + 1e-12 * power * torch.eye(len(z), dtype=z.dtype, device=z.device)
-    gains = torch.linalg.solve(gram, z @ x.T).T
-    gains[close_mics] = torch.linalg.inv(inverse)
-    return gains, torch.linalg.pinv(gains)
+def _gains_of_all_mics(bins: Tensor, close_gains: Tensor, close_mics: list[int]) -> Tensor:
+    """Λ of all microphones, of that of the close ones: others are regressed on the sources."""
+    gains = close_gains.new_zeros(len(bins), len(close_mics))
+    if len(close_mics) < len(bins):
+        x = torch.view_as_real(bins.to(torch.complex128)).flatten(1)
+        z = torch.linalg.solve(close_gains, x[close_mics])
+        power = (z @ z.T).diagonal().mean().clamp_min(1e-300)
+        gram = z @ z.T + 1e-12 * power * torch.eye(len(z), dtype=z.dtype, device=z.device)
+        gains = torch.linalg.solve(gram, z @ x.T).T
+    gains[close_mics] = close_gains
+    return gains
 
 
 def _room(recording, close_mics, ambient, levels, size, attenuation_db, settings, details, callback) -> Separator:
